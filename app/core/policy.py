@@ -1,0 +1,186 @@
+"""Who may say yes: policies, the strictest of those that fit, and the one guard for approval.
+
+Every path that can lead to an approval (page, API, command, agent) calls ``approval_refusal`` and nothing else decides.
+It reads no clock and no store: the request, the person and the time are arguments. Keeps law 7 (nobody approves their own),
+law 8 (no token approves) and law 9 (an ended or expired request takes no yes).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+from app.core.errors import Conflict, Refused
+from app.core.lifecycle import Request, State
+from app.core.service import NAME, Host, Problem, Service
+
+
+class Assurance(IntEnum):
+    """What the yes is, weakest first."""
+
+    CLICK = 1
+    PASSKEY = 2
+    SEALED = 3
+
+
+class Role(StrEnum):
+    """What a person may do. An admin approves nothing by being one."""
+
+    REQUESTER = "requester"
+    APPROVER = "approver"
+    EDITOR = "editor"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+
+class Via(StrEnum):
+    """How somebody came in."""
+
+    SESSION = "session"
+    TOKEN = "token"  # noqa: S105 - a word, not a secret
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One rule, for an environment or for a service. ``groups`` may not be empty: all of nothing is a refusal."""
+
+    environment: str | None = None
+    service: str | None = None
+    approvers: int = 1
+    groups: tuple[str, ...] = ()
+    assurance: Assurance = Assurance.CLICK
+    expires_seconds: int = 900
+
+    @property
+    def name(self) -> str:
+        """The rule's name on pages and in warrants."""
+        return self.environment or f"service:{self.service}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What holds for one service: the strictest of all policies that fit. Each of ``groups`` must be satisfied."""
+
+    name: str
+    revision: int
+    approvers: int
+    groups: tuple[tuple[str, ...], ...]
+    assurance: Assurance
+    expires_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who may act. ``human`` is the same for every account of one human being.
+
+    ``groups`` maps a group's name to when the person joined it (epoch seconds).
+    """
+
+    id: str
+    name: str
+    human: str
+    roles: frozenset[Role]
+    groups: Mapping[str, float] = field(default_factory=dict)
+    is_enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to approve: who, how they came in, when they last proved who they are, and what they say yes to."""
+
+    person: Person
+    via: Via
+    signed_in_at: float
+    digest: str
+
+
+def policy_problems(policy: Policy) -> list[Problem]:
+    """Say what is wrong with one policy."""
+    found: list[Problem] = []
+    if (policy.environment is None) == (policy.service is None):
+        found.append(Problem("environment", "name either an environment or a service"))
+    if not 1 <= policy.approvers <= 9:
+        found.append(Problem("approvers", "between 1 and 9"))
+    if not policy.groups:
+        found.append(Problem("groups", "name at least one group: a rule that names nobody would let nobody approve"))
+    if any(not NAME.fullmatch(group) for group in policy.groups):
+        found.append(Problem("groups", "a group is 1 to 40 of a-z, 0-9 and '-'"))
+    if policy.assurance is not Assurance.CLICK:
+        found.append(Problem("assurance", "this version offers 'click' only"))
+    if not 60 <= policy.expires_seconds <= 86_400:
+        found.append(Problem("expires", "between 1m and 24h"))
+    return found
+
+
+def rule_for(service: Service, host: Host, policies: Iterable[Policy], revision: int) -> Rule:
+    """Return the strictest rule for a service. Raises Refused where no policy fits: silence is never yes."""
+    fitting = sorted(
+        (each for each in policies if each.service == service.name or each.environment == host.environment),
+        key=lambda each: each.name,
+    )
+    if not fitting or any(policy_problems(each) for each in fitting):
+        raise Refused(
+            f"No policy says who may approve a restart of {service.name} in {host.environment}.",
+            code="no_policy",
+            next_step=f"An editor adds a policy for the environment {host.environment} to the registry.",
+        )
+    return Rule(
+        name="+".join(each.name for each in fitting),
+        revision=revision,
+        approvers=max(each.approvers for each in fitting),
+        groups=tuple(each.groups for each in fitting),
+        assurance=max(each.assurance for each in fitting),
+        expires_seconds=min(each.expires_seconds for each in fitting),
+    )
+
+
+def eligibility_refusal(request: Request, person: Person) -> Refused | None:
+    """Say why this person can never approve this request, or None where only the moment and the session decide."""
+    if not person.is_enabled:
+        return _no("disabled", f"{person.name} is disabled.", "An admin can enable the account.")
+    if person.human == request.requester_human:
+        return _no("own_request", "You asked for this restart yourself.", _others(request))
+    if Role.APPROVER not in person.roles:
+        return _no("not_approver", f"{person.name} does not have the role approver.", _others(request))
+    for groups in request.groups:
+        joined = [person.groups[group] for group in groups if group in person.groups]
+        if not joined:
+            wanted = " or ".join(groups)
+            return _no("not_in_group", f"{person.name} is not in {wanted}.", _others(request))
+        if min(joined) > request.asked_at:
+            return _no("joined_later", f"{person.name} joined the group after this was asked.", _others(request))
+    return None
+
+
+def approval_refusal(
+    request: Request, attempt: Attempt, *, now: float, frozen: str | None, step_up_seconds: float
+) -> Refused | None:
+    """The guard: say why this yes does not count, or None where it does. ``frozen`` is the freeze's own sentence."""
+    again = "Open the request again: it shows what holds now."
+    if attempt.via is not Via.SESSION:
+        return _no("token", "A token cannot approve; only a signed-in human can.", "A person opens the request's page.")
+    if request.state is not State.WAITING or request.warrant is None:
+        return Conflict(f"This request is {request.state}, not waiting.", code="not_waiting", next_step=again)
+    if request.not_after <= now:
+        return Conflict("This request has expired.", code="expired", next_step="Ask for a new one.")
+    if frozen:
+        return _no("frozen", frozen, "Wait until the freeze is released, then approve.")
+    if refusal := eligibility_refusal(request, attempt.person):
+        return refusal
+    if any(attempt.person.human == approval.human for approval in request.approvals):
+        return Conflict("You have approved this already.", code="already_approved", next_step=_others(request))
+    if attempt.digest != request.digest:
+        return Conflict("The yes names another warrant than this one.", code="digest_differs", next_step=again)
+    if request.assurance > Assurance.CLICK:
+        return _no("assurance", "This request needs more than a click.", "Use a version that offers passkeys.")
+    if now - attempt.signed_in_at > step_up_seconds:
+        return _no("step_up_required", "You signed in too long ago to approve.", "Enter your password once more.")
+    return None
+
+
+def _no(code: str, message: str, next_step: str) -> Refused:
+    return Refused(message, code=code, next_step=next_step)
+
+
+def _others(request: Request) -> str:
+    wanted = " and of ".join(" or ".join(groups) for groups in request.groups)
+    return f"Someone else who is an approver of {wanted} can decide." if wanted else "Someone else can decide."

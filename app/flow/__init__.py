@@ -1,0 +1,1 @@
+"""Ring 1: the order of steps, over ports. Read ask, decide, execute, then settle."""

@@ -1,0 +1,165 @@
+"""Everything that the flow may do to the world outside its own store, listed.
+
+``Hosts`` is fulfilled by ``ssh`` (real hosts) and by ``tests/fakes`` (a little world); one conformance suite runs on both.
+Adapters raise only Unreachable (nothing ran), HostKeyChanged and Lost (it may have run), never a foreign exception.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from app.core.facts import Facts
+from app.core.service import Check, Host, Service
+from app.store.engine import Database
+
+
+class Clock(Protocol):
+    """Time, in epoch seconds."""
+
+    def now(self) -> float:
+        """Return the time."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The gate has spent the warrant and started the command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A piece of what the command printed, with its offset in bytes from the start of the output."""
+
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The command ended."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Differs:
+    """The identity lines of this moment, which are not the warrant's. Nothing was spent, nothing run."""
+
+    identity: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The gate refused before it spent the warrant: why. Nothing was run."""
+
+    why: str
+
+
+Progress = Started | Output | Exited | Differs | Refusal
+
+
+class SpoolState(StrEnum):
+    """What the gate's spool says about one warrant."""
+
+    BURNED = "burned"
+    RUNNING = "running"
+    EXITED = "exited"
+    INTERRUPTED = "interrupted"
+    UNSPENT = "unspent"
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """The gate's record of one warrant. BURNED: it has not run and never can. INTERRUPTED: started, never ended."""
+
+    state: SpoolState
+    exit_status: int | None = None
+    output: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What one check saw: whether it holds, and a sentence with the value seen (host text, hostile)."""
+
+    label: str
+    is_green: bool
+    seen: str
+
+
+class Hosts(Protocol):
+    """The hosts, by way of the gate. The only port that can start anything."""
+
+    async def probe(self, host: Host, services: Sequence[Service], via: Sequence[Host] = ()) -> Facts:
+        """Take the facts of a host in one round trip, for these services. ``via`` are the jump hosts, first first."""
+
+    def restart(self, host: Host, warrant: str, via: Sequence[Host] = ()) -> AsyncIterator[Progress]:
+        """Run a warrant's text. Raises Unreachable only where nothing can have run, Lost ever after."""
+
+    async def burn(self, host: Host, request_id: str, via: Sequence[Host] = ()) -> Spool:
+        """Make the warrant unusable, or read what became of it. Never answers UNSPENT."""
+
+    async def result(self, host: Host, request_id: str, via: Sequence[Host] = ()) -> Spool:
+        """Read what the spool holds about a warrant, changing nothing."""
+
+    async def check(self, host: Host, check: Check, via: Sequence[Host] = ()) -> Checked:
+        """Make one check through the SSH connection, from the host's own point of view."""
+
+    def keep(self, host: Host) -> None:
+        """Keep the connection to this host open from now on: a request on it is alive."""
+
+    def release(self, host: Host) -> None:
+        """Let the connection go once nothing needs it."""
+
+
+class News:
+    """Wakes whoever follows a request in this process; what is new they read from the store."""
+
+    def __init__(self) -> None:
+        """Start with nobody waiting."""
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+
+    def tell(self, topic: str) -> None:
+        """Wake all who wait for a topic (a request's id, or ``work``)."""
+        for event in self._waiting.get(topic, ()):
+            event.set()
+
+    async def wait(self, topic: str, seconds: float) -> None:
+        """Return at the next ``tell`` of the topic, or after so many seconds."""
+        event = asyncio.Event()
+        self._waiting.setdefault(topic, set()).add(event)
+        try:
+            async with asyncio.timeout(seconds):
+                await event.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting[topic].discard(event)
+            if not self._waiting[topic]:
+                del self._waiting[topic]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The numbers that the flow goes by; ``settings`` holds their defaults and reasons."""
+
+    step_up_seconds: float = 300.0
+    proof_max_age_seconds: float = 120.0
+    probe_timeout_seconds: float = 20.0
+    run_timeout_seconds: float = 900.0
+    settle_timeout_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What every step of the flow is given."""
+
+    db: Database
+    hosts: Hosts
+    clock: Clock
+    news: News
+    limits: Limits
+    worker: str

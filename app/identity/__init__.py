@@ -1,0 +1,1 @@
+"""Ring 2: who somebody is: passwords and secrets."""

@@ -1,0 +1,1 @@
+"""Ring 2: the only code that reaches a host, by SSH."""

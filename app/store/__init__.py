@@ -1,0 +1,1 @@
+"""Ring 2: the database: tables, the audit log and queries by noun."""
