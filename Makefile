@@ -25,7 +25,7 @@ test-all:
 lint: $(VENV)/.develops
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
-	$(PY) -m mypy
+	$(PY) -m mypy app tests $(wildcard bench/*.py migrations/*.py migrations/*/*.py)
 	$(VENV)/bin/lint-imports
 
 bench: $(VENV)/.develops
