@@ -1,0 +1,183 @@
+"""Asking: a request is opened, the host proves the claim, and only then is there a warrant for anybody to decide on.
+
+It approves nothing and runs nothing. Keeps law 3: a request that is not verified ends here, and no approver sees it.
+"""
+
+import difflib
+
+from app.core.errors import NotFound, Refused
+from app.core.events import Asked, Blocked, Cancelled, Insisted, Verified
+from app.core.lifecycle import Request, State
+from app.core.manager import Command
+from app.core.policy import Person, Role, Rule, rule_for
+from app.core.registry import Registry
+from app.core.service import Service
+from app.core.warrant import Warrant, digest_of
+from app.flow.evidence import Evidence, claim_digest
+from app.flow.ids import new_id, salted, stamp
+from app.flow.ports import World
+from app.flow.prove import Look, look
+from app.identity.secrets import digest
+from app.managers import MANAGERS
+from app.ssh.keys import fingerprint
+from app.store import people, requests, services
+
+REASON_BYTES = 4096
+TICKET_BYTES = 200
+
+
+async def ask(
+    world: World, who: Person, service: str, reason: str, ticket: str = "", key: str | None = None
+) -> Request:
+    """Open a request. Raises Refused, NotFound, or Conflict where one for this service is under way already."""
+    if Role.REQUESTER not in who.roles or not who.is_enabled:
+        raise Refused(
+            f"{who.name} may not request restarts.",
+            code="not_requester",
+            next_step="An admin can give the role requester on the page People.",
+        )
+    reason = words(reason, "reason", REASON_BYTES)
+    ticket = words(ticket, "ticket", TICKET_BYTES, may_be_empty=True)
+    registry = await services.registry(world.db)
+    claim = named(registry, service)
+    host = registry.host(claim.host)
+    if host is not None:
+        rule_for(claim, host, registry.policies, registry.revision)
+    now = world.clock.now()
+    texts = (salted(reason), salted(ticket))
+    asked = Asked(
+        id=new_id(now),
+        at=now,
+        by=who.id,
+        service=claim.name,
+        host=claim.host,
+        environment=host.environment if host else "",
+        requester=who.id,
+        requester_human=who.human,
+        reason_text=texts[0].commitment,
+        ticket_text=texts[1].commitment,
+        registry=registry.revision,
+    )
+    body = digest("\n".join((claim.name, reason, ticket)))
+    request = await requests.create(world.db, new_id(now), asked, texts, key=key, key_digest=body)
+    world.news.tell("work")
+    return request
+
+
+async def prove(world: World, request: Request) -> Request:
+    """Let the host prove an open request: it is waiting with a warrant afterwards, or blocked with every finding."""
+    registry = await services.registry(world.db)
+    service = registry.service(request.service)
+    if service is None:
+        return await requests.append(world.db, request, Cancelled(**stamp(world.clock.now())))
+    seen = await look(world, registry, service)
+    rule = rule_for(service, seen.host, registry.policies, registry.revision)
+    evidence = seen.evidence(claim_digest(service, seen.host, rule))
+    command = _command(service, seen) if seen.verdict.is_verified else None
+    request = await (
+        _block(world, request, evidence)
+        if command is None
+        else _write_warrant(world, request, seen, rule, command, evidence)
+    )
+    await services.record_proof(world.db, service.name, evidence.verdict.code, evidence.need.answer, seen.at, evidence.text())
+    world.news.tell(request.id)
+    return request
+
+
+async def insist(world: World, who: Person, request_id: str, reason: str) -> Request:
+    """Take the requester's stronger reason where the host shows no sign that a restart is called for."""
+    reason = words(reason, "reason", REASON_BYTES)
+    request = await requests.load(world.db, request_id)
+    if who.human != request.requester_human:
+        raise Refused(
+            "Only who asked can add a reason.", code="not_requester", next_step="Ask them, or make a request of your own."
+        )
+    text = salted(reason)
+    request = await requests.append(
+        world.db, request, Insisted(**stamp(world.clock.now(), who.id), reason_text=text.commitment), (text,)
+    )
+    world.news.tell(request.id)
+    return request
+
+
+def named(registry: Registry, name: str) -> Service:
+    """Return the service of exactly this name. Raises NotFound with like names as a question, never taking one."""
+    service = registry.service(name)
+    if service is not None:
+        return service
+    near = difflib.get_close_matches(name, [each.name for each in registry.services], n=3)
+    question = f"Did you mean {' or '.join(near)}?" if near else "The page Services lists all that are registered."
+    raise NotFound(f"There is no service {name[:60]!r} in the registry.", code="no_such_service", next_step=question)
+
+
+def words(text: str, what: str, most: int, *, may_be_empty: bool = False) -> str:
+    """Return a text that a person wrote, trimmed. Raises Refused where it is empty or too long."""
+    text = text.replace("\r\n", "\n").strip()
+    if len(text.encode("utf-8", "surrogatepass")) > most:
+        raise Refused(
+            f"The {what} is longer than {most} bytes.", code=f"{what}_too_long", next_step="Shorten it; link to the rest."
+        )
+    if not text and not may_be_empty:
+        raise Refused(f"The {what} is empty.", code=f"{what}_empty", next_step=f"Say in a sentence: {what}.")
+    return text.encode("utf-8", "replace").decode()
+
+
+async def _block(world: World, request: Request, evidence: Evidence) -> Request:
+    text = salted(evidence.text())
+    event = Blocked(
+        **stamp(world.clock.now()),
+        verdict=evidence.verdict.code,
+        need=evidence.need.answer,
+        evidence_text=text.commitment,
+    )
+    return await requests.append(world.db, request, event, (text,))
+
+
+async def _write_warrant(
+    world: World, request: Request, seen: Look, rule: Rule, command: Command, evidence: Evidence
+) -> Request:
+    proof = salted(evidence.text())
+    not_after = int(world.clock.now() + rule.expires_seconds)
+    texts = await requests.texts(world.db, [request.reason_text])
+    names = await people.names(world.db)
+    warrant = Warrant(
+        id=request.id,
+        service=request.service,
+        host=request.host,
+        host_key=fingerprint(seen.host.host_keys[0]),
+        manager=seen.service.manager,
+        unit=seen.verdict.unit,
+        action="restart",
+        argv=command.argv,
+        argv_user=command.user,
+        identity=seen.identity,
+        requester=names.get(request.requester, request.requester),
+        reason=texts.get(request.reason_text, ""),
+        policy=f"{rule.name} {rule.revision}",
+        not_after=not_after,
+        evidence=proof.commitment,
+    )
+    text = salted(warrant.text())
+    event = Verified(
+        **stamp(world.clock.now()),
+        need=evidence.need.answer,
+        evidence_text=proof.commitment,
+        warrant_text=text.commitment,
+        digest=digest_of(text.body),
+        manager=seen.service.manager,
+        policy=rule.name,
+        policy_revision=rule.revision,
+        approvers=rule.approvers,
+        groups=rule.groups,
+        assurance=rule.assurance,
+        not_after=float(not_after),
+    )
+    request = await requests.append(world.db, request, event, (proof, text))
+    if request.state is State.WAITING:
+        world.hosts.keep(seen.host)
+    return request
+
+
+def _command(service: Service, seen: Look) -> Command:
+    assert seen.facts is not None  # noqa: S101 - a verified look has facts
+    return MANAGERS[service.manager].restart(service, seen.verdict.unit)

@@ -1,0 +1,111 @@
+"""Deciding: a human's yes or no to one warrant, and taking a request back.
+
+It runs nothing. ``core.policy.approval_refusal`` is the one guard, and ``approve`` is the only function that writes an
+approval. Keeps law 5 (the yes names a digest), law 7 and law 8.
+"""
+
+from dataclasses import replace
+
+from app.core.errors import Conflict, Refused
+from app.core.events import Approved, Cancelled, Denied
+from app.core.lifecycle import ASKING, Request, State
+from app.core.policy import Attempt, Person, Role, Via, approval_refusal, eligibility_refusal
+from app.flow.ask import REASON_BYTES, words
+from app.flow.ids import salted, stamp
+from app.flow.ports import World
+from app.flow.watch import expire, recheck
+from app.store import freezes, people, requests, services
+from app.store.people import Account
+
+
+async def approve(world: World, attempt: Attempt, request_id: str) -> Request:
+    """Write one human's yes, if the guard lets it through. Raises Refused with the guard's own reason."""
+    request = await requests.load(world.db, request_id)
+    attempt = replace(attempt, person=await _as_stored(world, attempt.person))
+    await _guard(world, attempt, request)
+    request = await _with_fresh_proof(world, request)
+    await _guard(world, attempt, request)
+    event = Approved(
+        **stamp(world.clock.now(), attempt.person.id), human=attempt.person.human, digest=attempt.digest, level="click"
+    )
+    request = await requests.append(world.db, request, event)
+    world.news.tell(request.id)
+    world.news.tell("work")
+    return request
+
+
+async def deny(world: World, who: Person, via: Via, request_id: str, digest: str, reason: str) -> Request:
+    """Write one approver's no. It needs the same right as a yes, and ends the request."""
+    request = await requests.load(world.db, request_id)
+    who = await _as_stored(world, who)
+    if via is not Via.SESSION:
+        raise Refused("A token cannot deny.", code="token", next_step="A person opens the request's page.")
+    if refusal := eligibility_refusal(request, who):
+        raise refusal
+    if request.state is State.WAITING and digest != request.digest:
+        raise Conflict(
+            "The no names another warrant than this one.", code="digest_differs", next_step="Open the request again."
+        )
+    text = salted(words(reason, "reason", REASON_BYTES))
+    event = Denied(**stamp(world.clock.now(), who.id), reason_text=text.commitment)
+    request = await requests.append(world.db, request, event, (text,))
+    world.news.tell(request.id)
+    return request
+
+
+async def cancel(world: World, who: Person, request_id: str) -> Request:
+    """Take a request back before it runs: the requester may, and an admin."""
+    request = await requests.load(world.db, request_id)
+    if who.human != request.requester_human and Role.ADMIN not in who.roles:
+        raise Refused(
+            "Only who asked, or an admin, can cancel this.",
+            code="not_requester",
+            next_step="An approver can deny it instead.",
+        )
+    if request.state not in ASKING:
+        raise Conflict(
+            f"This request is {request.state}; it can no longer be cancelled.",
+            code="too_late",
+            next_step="Nothing needs to be done; its page shows how it ended.",
+        )
+    request = await requests.append(world.db, request, Cancelled(**stamp(world.clock.now(), who.id)))
+    world.news.tell(request.id)
+    return request
+
+
+async def could_approve(world: World, request: Request) -> list[tuple[Account, Refused | None]]:
+    """List everybody with whether they could approve this, and why not."""
+    return [(each, eligibility_refusal(request, each.person)) for each in await people.everyone(world.db)]
+
+
+async def refusal_for(world: World, attempt: Attempt, request: Request) -> Refused | None:
+    """Say what the guard would say now; pages show it instead of a button that fails."""
+    frozen = freezes.sentence(await freezes.current(world.db), request.host, request.environment)
+    return approval_refusal(
+        request,
+        attempt,
+        now=world.clock.now(),
+        frozen=frozen,
+        step_up_seconds=world.limits.step_up_seconds,
+    )
+
+
+async def _guard(world: World, attempt: Attempt, request: Request) -> None:
+    if refusal := await refusal_for(world, attempt, request):
+        if refusal.code == "expired":
+            await expire(world, request)
+        raise refusal
+
+
+async def _with_fresh_proof(world: World, request: Request) -> Request:
+    """Take the proof again where the last one is older than an approver should have to trust."""
+    proof = (await services.proofs(world.db)).get(request.service)
+    if proof is not None and world.clock.now() - proof.at <= world.limits.proof_max_age_seconds:
+        return request
+    return await recheck(world, request)
+
+
+async def _as_stored(world: World, who: Person) -> Person:
+    """Read the person again: what a session remembers may be older than a change of roles."""
+    account = await people.by_id(world.db, who.id)
+    return account.person if account else replace(who, is_enabled=False)

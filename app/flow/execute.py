@@ -1,0 +1,155 @@
+"""Executing: the one run of one warrant, from the claim to the command's end.
+
+It decides nothing: what runs is the text that was approved. ``execute`` is the only caller of ``Hosts.restart``. Keeps law 6
+(the claim is one event with a unique key, then the gate spends the warrant), law 10 (RunStarted is committed before a
+byte goes to the host) and law 12 (a lost line is ``unknown``, and is never tried again).
+"""
+
+from app.core.display import masked
+from app.core.errors import AskfirstError, Lost, Refused, Unreachable
+from app.core.events import HandedOver, RunEnded, RunLost, RunRefused, RunStarted
+from app.core.lifecycle import Request, State
+from app.core.policy import Person, Role
+from app.core.warrant import digest_of
+from app.core.warrant import read as read_warrant
+from app.flow import evidence as proof
+from app.flow import watch
+from app.flow.ids import salted, stamp
+from app.core.run import Differs, Exited, Output, Progress, Refusal
+from app.flow.ports import World
+from app.flow.prove import place
+from app.store import freezes, output, requests, services
+
+OUTPUT_BYTES = 1 << 20
+
+
+async def execute(world: World, request: Request) -> Request:
+    """Run an approved request: check what the yes rests on, claim it, and follow the command to its end."""
+    held = await _held_back(world, request)
+    if held is not None:
+        return held
+    text = await _approved_text(world, request)
+    if not read_warrant(text).argv:
+        return await _hand_over(world, request)
+    request = await _claim(world, request)
+    return await _follow(world, request, text)
+
+
+async def say_done(world: World, who: Person, request_id: str) -> Request:
+    """Take the word of the person who restarted a manual service by hand; the host is asked to prove it next."""
+    request = await requests.load(world.db, request_id)
+    if not request.is_by_hand or request.state is not State.RUNNING:
+        raise Refused(
+            "Nobody is restarting this by hand now.", code="not_by_hand", next_step="Open the request: it shows its state."
+        )
+    if not who.roles & {Role.REQUESTER, Role.APPROVER}:
+        raise Refused("You take no part in restarts.", code="not_requester", next_step="Ask whoever restarted it.")
+    event = RunEnded(**stamp(world.clock.now(), who.id), exit_status=None, how="by hand", output_text="")
+    return await _tell(world, await requests.append(world.db, request, event))
+
+
+async def _held_back(world: World, request: Request) -> Request | None:
+    """Return the request where it may not run now: expired, stale, or frozen (then it stays approved)."""
+    if request.not_after <= world.clock.now():
+        return await watch.expire(world, request)
+    if freezes.sentence(await freezes.current(world.db), request.host, request.environment):
+        return request
+    before = await proof.of(world.db, request)
+    registry = await services.registry(world.db)
+    if before is None or (why := await watch.moved(world, request, registry, before.claim)):
+        return await watch.go_stale(world, request, why if before else "The evidence was deleted.", None)
+    return None
+
+
+async def _approved_text(world: World, request: Request) -> str:
+    """Return the warrant's text, proved to be the one that was approved."""
+    text = await requests.text(world.db, request.warrant) if request.warrant else None
+    if text is None or digest_of(text) != request.digest:
+        raise Lost(
+            "The approved text is not in the store as it was approved.",
+            code="warrant_missing",
+            next_step="Run `askfirst audit verify`; nothing was sent to the host.",
+        )
+    return text
+
+
+async def _claim(world: World, request: Request) -> Request:
+    """Commit RunStarted. Of all workers exactly one gets past this line."""
+    event = RunStarted(**stamp(world.clock.now()), digest=request.digest, worker=world.worker)
+    return await _tell(world, await requests.append(world.db, request, event))
+
+
+async def _hand_over(world: World, request: Request) -> Request:
+    event = HandedOver(**stamp(world.clock.now()), digest=request.digest)
+    return await _tell(world, await requests.append(world.db, request, event))
+
+
+async def _follow(world: World, request: Request, text: str) -> Request:
+    """Send the warrant, store what comes back, and write the one event that ends the run."""
+    registry = await services.registry(world.db)
+    service = registry.service(request.service)
+    seen = bytearray()
+    try:
+        if service is None:
+            return await _refused(world, request, "The service was taken out of the registry.")
+        host, via = place(registry, service)
+        async for progress in world.hosts.restart(host, text, via):
+            ended = await _step(world, request, progress, seen)
+            if ended is not None:
+                return ended
+    except Lost as error:
+        return await _lost(world, request, error.message)
+    except Unreachable as error:
+        return await _refused(world, request, error.message)
+    except AskfirstError as error:
+        return await _lost(world, request, error.message)
+    return await _lost(world, request, "The gate's answer ended without the command's exit status.")
+
+
+async def _step(world: World, request: Request, progress: Progress, seen: bytearray) -> Request | None:
+    """Take one piece of the gate's answer; return the request where that piece ends the run."""
+    match progress:
+        case Output(offset, data):
+            seen.extend(data[: max(0, OUTPUT_BYTES - len(seen))])
+            await output.append(world.db, request.id, offset, data)
+            world.news.tell(request.id)
+        case Exited(status):
+            return await ended(world, request, status, "streamed", bytes(seen))
+        case Refusal(why):
+            return await _refused(world, request, why)
+        case Differs(identity):
+            return await _differs(world, request, identity)
+    return None
+
+
+async def ended(world: World, request: Request, status: int | None, how: str, printed: bytes) -> Request:
+    """Write the command's end with what it printed, masked."""
+    text = salted(masked(printed.decode("utf-8", "backslashreplace")))
+    event = RunEnded(**stamp(world.clock.now()), exit_status=status, how=how, output_text=text.commitment)
+    return await _tell(world, await requests.append(world.db, request, event, (text,)))
+
+
+async def _differs(world: World, request: Request, identity: tuple[str, ...]) -> Request:
+    before = await proof.of(world.db, request)
+    was = [line for line in (before.identity if before else ()) if line not in identity]
+    now = [line for line in identity if before and line not in before.identity]
+    why = f"The host changed before the run: it was «{was[0] if was else '-'}», it is «{now[0] if now else 'nothing'}»."
+    return await watch.go_stale(world, request, why, None)
+
+
+async def _refused(world: World, request: Request, why: str) -> Request:
+    return await _tell(
+        world, await requests.append(world.db, request, RunRefused(**stamp(world.clock.now()), why=masked(why)))
+    )
+
+
+async def _lost(world: World, request: Request, why: str) -> Request:
+    return await _tell(
+        world, await requests.append(world.db, request, RunLost(**stamp(world.clock.now()), why=masked(why)))
+    )
+
+
+async def _tell(world: World, request: Request) -> Request:
+    world.news.tell(request.id)
+    world.news.tell("work")
+    return request

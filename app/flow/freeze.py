@@ -1,0 +1,49 @@
+"""The freeze: one switch that stops every run at once, for all, for an environment or for a host.
+
+It does not cancel anything: what is approved stays so until it expires, and runs only after a release, if at all.
+"""
+
+import re
+
+from app.core.errors import Refused
+from app.core.policy import Person, Role
+from app.flow.ask import REASON_BYTES, words
+from app.flow.ids import new_id
+from app.flow.ports import World
+from app.store import freezes
+
+_SCOPE = re.compile(r"all|(environment|host):[a-z0-9-]{1,40}")
+_MAY_FREEZE = frozenset({Role.APPROVER, Role.EDITOR, Role.ADMIN})
+
+
+async def freeze(world: World, who: Person, scope: str, reason: str) -> None:
+    """Stop every run within a scope (``all``, ``environment:NAME`` or ``host:NAME``) from now on."""
+    now = world.clock.now()
+    await freezes.freeze(
+        world.db, _scope(scope), by=_may(who).id, at=now, reason=words(reason, "reason", REASON_BYTES), event_id=new_id(now)
+    )
+
+
+async def release(world: World, who: Person, scope: str, reason: str) -> None:
+    """Let runs within a scope go on. Needs a reason, which is logged."""
+    now = world.clock.now()
+    await freezes.release(
+        world.db, _scope(scope), by=_may(who).id, at=now, reason=words(reason, "reason", REASON_BYTES), event_id=new_id(now)
+    )
+    world.news.tell("work")
+
+
+def _may(who: Person) -> Person:
+    if not who.is_enabled or not who.roles & _MAY_FREEZE:
+        raise Refused(
+            f"{who.name} may not use the freeze.", code="may_not_freeze", next_step="An approver, editor or admin can."
+        )
+    return who
+
+
+def _scope(scope: str) -> str:
+    if not _SCOPE.fullmatch(scope):
+        raise Refused(
+            f"{scope[:60]!r} is no scope.", code="bad_scope", next_step="Use all, environment:NAME or host:NAME."
+        )
+    return scope

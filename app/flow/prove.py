@@ -1,0 +1,120 @@
+"""Looking: one probe of a host, the judge, the checks and the need, for one service or for all of a host.
+
+It changes nothing anywhere (law 2) and asks nobody. A host that cannot be reached is a verdict, not an exception.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.core.errors import NotFound, Unreachable
+from app.core.facts import Facts
+from app.core.judge import judge, unreachable
+from app.core.need import assess
+from app.core.registry import Registry
+from app.core.service import Host, Service
+from app.core.verdict import Answer, Need, Verdict
+from app.flow.evidence import Evidence, touched
+from app.core.run import Checked
+from app.flow.ports import World
+from app.gate.build import DIGEST
+from app.managers import MANAGERS
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen of one service at one time. ``facts`` is None where the host gave no answer."""
+
+    service: Service
+    host: Host
+    verdict: Verdict
+    need: Need
+    facts: Facts | None
+    checks: tuple[Checked, ...]
+    at: float
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The identity lines that the gate printed for this service."""
+        return self.facts.identity.get(self.service.name, ()) if self.facts else ()
+
+    def evidence(self, claim: str = "") -> Evidence:
+        """Return what is stored of it and shown to people."""
+        return Evidence(
+            taken_at=self.at,
+            verdict=self.verdict,
+            need=self.need,
+            identity=self.identity,
+            touched=touched(self.verdict.pids, self.facts) if self.facts else (),
+            checks=self.checks,
+            claim=claim,
+        )
+
+
+def place(registry: Registry, service: Service) -> tuple[Host, tuple[Host, ...]]:
+    """Return a service's host and the jump hosts before it, the first hop first. Raises NotFound."""
+    host = _host(registry, service.host)
+    via: list[Host] = []
+    hop = host
+    while hop.jump is not None and len(via) < 5:
+        hop = _host(registry, hop.jump)
+        via.insert(0, hop)
+    return host, tuple(via)
+
+
+async def look(world: World, registry: Registry, service: Service) -> Look:
+    """Probe and judge one service now."""
+    return (await look_at(world, registry, [service]))[0]
+
+
+async def look_all(world: World, registry: Registry, host: str) -> list[Look]:
+    """Probe a host once, and judge every service that claims to run there."""
+    return await look_at(world, registry, registry.services_on(host))
+
+
+async def look_at(world: World, registry: Registry, services: Sequence[Service]) -> list[Look]:
+    """Probe the one host of these services once, and judge each."""
+    if not services:
+        return []
+    host, via = place(registry, services[0])
+    try:
+        facts = await world.hosts.probe(host, services, via)
+    except Unreachable as error:
+        return [_unseen(world, host, service, error) for service in services]
+    return list(await asyncio.gather(*(_judged(world, host, via, service, facts) for service in services)))
+
+
+async def run_checks(world: World, host: Host, via: Sequence[Host], service: Service) -> tuple[Checked, ...]:
+    """Make a service's checks side by side, through the SSH connection."""
+    return tuple(await asyncio.gather(*(_check(world, host, via, service, index) for index in range(len(service.checks)))))
+
+
+async def _judged(world: World, host: Host, via: Sequence[Host], service: Service, facts: Facts) -> Look:
+    verdict = judge(service, facts, MANAGERS, gate=DIGEST)
+    checks = await run_checks(world, host, via, service) if verdict.is_verified else ()
+    need = assess(service, facts, MANAGERS, [(each.label, each.is_green, each.seen) for each in checks])
+    return Look(service, host, verdict, need, facts, checks, facts.taken_at)
+
+
+async def _check(world: World, host: Host, via: Sequence[Host], service: Service, index: int) -> Checked:
+    check = service.checks[index]
+    try:
+        return await world.hosts.check(host, check, via)
+    except Unreachable as error:
+        return Checked(check.label, is_green=False, seen=error.message)
+
+
+def _unseen(world: World, host: Host, service: Service, error: Unreachable) -> Look:
+    verdict = unreachable(service, error)
+    return Look(service, host, verdict, Need(Answer.UNSURE), None, (), world.clock.now())
+
+
+def _host(registry: Registry, name: str) -> Host:
+    host = registry.host(name)
+    if host is None:
+        raise NotFound(
+            f"There is no host {name!r} in the registry.",
+            code="no_such_host",
+            next_step="An editor adds the host to the registry.",
+        )
+    return host

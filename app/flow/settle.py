@@ -1,0 +1,101 @@
+"""Settling: finding out what a run did, first whether it ran at all, then whether the service truly came back.
+
+It never starts anything. ``reconcile`` burns or reads: the host's own spool answers, and no clock or lease is trusted for it
+(law 12). ``settle`` probes until the after-proof is complete or its time is up (law 11).
+"""
+
+from app.core.errors import Unreachable
+from app.core.events import RunBurned, RunLost, Settled
+from app.core.lifecycle import Request
+from app.core.outcome import Conclusion, Watch
+from app.core.registry import Registry
+from app.core.service import Service
+from app.core.verdict import Answer, Need, Verdict
+from app.core.verdict import Code as Verdicts
+from app.flow import evidence as proof
+from app.flow.execute import ended
+from app.flow.ids import salted, stamp
+from app.core.run import SpoolState
+from app.flow.ports import World
+from app.flow.prove import Look, look, place
+from app.managers import MANAGERS
+from app.store import requests, services
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.25, 2.0
+
+
+async def lose(world: World, request: Request, why: str) -> Request:
+    """Note that nobody follows this run any more: it may have run."""
+    request = await requests.append(world.db, request, RunLost(**stamp(world.clock.now()), why=why))
+    world.news.tell(request.id)
+    return request
+
+
+async def reconcile(world: World, request: Request) -> Request:
+    """Burn the warrant or read what became of it. Leaves it unknown where the host does not answer, or is not done."""
+    registry = await services.registry(world.db)
+    service = registry.service(request.service)
+    if service is None:
+        return request
+    host, via = place(registry, service)
+    try:
+        spool = await world.hosts.burn(host, request.id, via)
+    except Unreachable:
+        return request
+    match spool.state:
+        case SpoolState.BURNED:
+            request = await requests.append(world.db, request, RunBurned(**stamp(world.clock.now())))
+            world.news.tell(request.id)
+        case SpoolState.EXITED:
+            request = await ended(world, request, spool.exit_status, "read", spool.output)
+        case SpoolState.INTERRUPTED:
+            request = await ended(world, request, None, "interrupted", spool.output)
+    return request
+
+
+async def settle(world: World, request: Request) -> Request:
+    """Probe with growing pauses until the outcome is certain, and write it."""
+    registry = await services.registry(world.db)
+    service = registry.service(request.service)
+    if service is None:
+        return await _write(world, request, False, "The service was taken out of the registry.", None)
+    before = await proof.of(world.db, request)
+    watch = Watch.begin(
+        service, before.identity if before else (), MANAGERS[service.manager], exit_status=request.exit_status
+    )
+    deadline = world.clock.now() + world.limits.settle_timeout_seconds + service.settle_seconds
+    wait = _FIRST_WAIT
+    while True:
+        seen, watch, conclusion = await _observe(world, registry, service, watch)
+        if conclusion.is_final or world.clock.now() >= deadline:
+            return await _write(world, request, conclusion.is_success, conclusion.why, seen)
+        await world.clock.sleep(min(wait, max(_FIRST_WAIT, conclusion.look_again_in or wait)))
+        wait = min(wait * 1.6, _LONGEST_WAIT)
+
+
+async def _observe(
+    world: World, registry: Registry, service: Service, watch: Watch
+) -> tuple[Look, Watch, Conclusion]:
+    seen = await look(world, registry, service)
+    green = [(each.label, each.is_green, each.seen) for each in seen.checks]
+    watch, conclusion = watch.see(seen.at, seen.verdict, seen.identity, green)
+    return seen, watch, conclusion
+
+
+async def _write(world: World, request: Request, is_success: bool, why: str, seen: Look | None) -> Request:
+    shown = seen.evidence() if seen else _nothing(world)
+    text = salted(shown.text())
+    event = Settled(**stamp(world.clock.now()), is_success=is_success, why=why, evidence_text=text.commitment)
+    request = await requests.append(world.db, request, event, (text,))
+    if seen is not None:
+        await services.record_proof(
+            world.db, request.service, seen.verdict.code, seen.need.answer, seen.at, shown.text()
+        )
+        world.hosts.release(seen.host)
+    world.news.tell(request.id)
+    return request
+
+
+def _nothing(world: World) -> proof.Evidence:
+    verdict = Verdict(Verdicts.UNREACHABLE, (), "An editor adds the service to the registry again.")
+    return proof.Evidence(world.clock.now(), verdict, Need(Answer.UNSURE))

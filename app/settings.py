@@ -1,0 +1,58 @@
+"""Every setting, its default, and why. Read from variables that begin with ``ASKFIRST_`` or from ``ASKFIRST_FILE``.
+
+It opens nothing and makes nothing: what has to exist at the first start is made by ``main``. No secret has a default.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.flow.ports import Limits
+
+
+def _data_dir() -> Path:
+    """Where state belongs: the system's place for root, the user's own for anybody else."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/askfirst")
+    return Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local/state")) / "askfirst-server"
+
+
+class Settings(BaseSettings):
+    """One installation's settings. Unknown variables with our prefix are left alone: other programs may own them."""
+
+    model_config = SettingsConfigDict(env_prefix="ASKFIRST_", env_file=os.environ.get("ASKFIRST_FILE"), extra="ignore")
+
+    data_dir: Path = Field(default_factory=_data_dir, description="Database, SSH key and lock; mode 0700.")
+    database_url: str = Field("", description="An SQLAlchemy URL; empty: SQLite in the data directory.")
+    base_url: str = Field("http://127.0.0.1:8770", description="How people reach the pages; every link begins with it.")
+    listen: str = Field("127.0.0.1:8770", description="Loopback by default: a reverse proxy adds TLS.")
+    ssh_key: Path | None = Field(None, description="Private key for hosts; one is made in the data directory if unset.")
+    role: Literal["all", "web", "worker"] = Field("all", description="What this process does.")
+    step_up_seconds: float = Field(300, ge=30, description="How old a sign-in may be when somebody approves.")
+    proof_max_age_seconds: float = Field(120, ge=10, description="How old a proof may be when somebody approves.")
+    probe_timeout_seconds: float = Field(20, ge=1, description="A host that takes longer counts as unreachable.")
+    run_timeout_seconds: float = Field(900, ge=10, description="How long a run is followed before it is looked up.")
+    settle_timeout_seconds: float = Field(60, ge=5, description="How long a service may take to come back.")
+
+    @model_validator(mode="after")
+    def _fill(self) -> Self:
+        if not self.database_url:
+            self.database_url = f"sqlite+aiosqlite:///{self.data_dir / 'askfirst.db'}"
+        if self.ssh_key is None:
+            self.ssh_key = self.data_dir / "ssh_key"
+        self.base_url = self.base_url.rstrip("/")
+        return self
+
+    @property
+    def limits(self) -> Limits:
+        """The numbers that the flow goes by."""
+        return Limits(
+            step_up_seconds=self.step_up_seconds,
+            proof_max_age_seconds=self.proof_max_age_seconds,
+            probe_timeout_seconds=self.probe_timeout_seconds,
+            run_timeout_seconds=self.run_timeout_seconds,
+            settle_timeout_seconds=self.settle_timeout_seconds,
+        )
