@@ -1,0 +1,82 @@
+"""Keys: ours, read from its file once; the hosts', as the registry pins them; and how a fingerprint is written.
+
+It opens no connection. Nothing here looks at ``~/.ssh`` or at an agent: the settings name one private key, the registry
+holds the public ones.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import asyncssh
+
+from app.core.errors import Unreachable
+from app.core.service import Host
+
+# Signatures that we make and accept; SHA-1 (ssh-rsa, ssh-dss) is not among them.
+SIGNATURES = (
+    *("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
+    *("rsa-sha2-512", "rsa-sha2-256"),
+)
+
+
+class ClientKey:
+    """The private key that Askfirst signs in to hosts with."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the file's path; it is read at the first use."""
+        self.path = path
+
+    @cached_property
+    def pair(self) -> asyncssh.SSHKey:
+        """The key. Raises Unreachable where there is no usable one: then no host can be reached."""
+        try:
+            return asyncssh.read_private_key(self.path)
+        except FileNotFoundError as error:
+            raise self._unusable(f"There is no SSH key at {self.path}.") from error
+        except OSError as error:
+            raise self._unusable(f"The SSH key at {self.path} cannot be read: {error.strerror}.") from error
+        except asyncssh.KeyEncryptionError as error:
+            raise self._unusable(f"The SSH key at {self.path} has a passphrase, which a server cannot type.") from error
+        except asyncssh.KeyImportError as error:
+            raise self._unusable(f"The file {self.path} holds no SSH private key: {error}.") from error
+
+    def _unusable(self, message: str) -> Unreachable:
+        return Unreachable(
+            message,
+            code="no_client_key",
+            next_step="Set ASKFIRST_SSH_KEY to the path of a private key without passphrase, and try again.",
+        )
+
+
+def pinned(host: Host) -> tuple[asyncssh.SSHKey, ...]:
+    """Return the host's pinned keys. Raises Unreachable where there are none, or one that is no key."""
+    if not host.host_keys:
+        raise Unreachable(
+            f"{host.name} has no pinned host key, so nobody can tell whether it is {host.name} that answers.",
+            code="no_pinned_key",
+            next_step=f"Run `askfirst host scan {host.name}`, compare the fingerprint on the host, and pin the key.",
+        )
+    try:
+        return tuple(asyncssh.import_public_key(text) for text in host.host_keys)
+    except asyncssh.KeyImportError as error:
+        raise Unreachable(
+            f"A pinned host key of {host.name} is not a public key.",
+            code="bad_pinned_key",
+            next_step=f"Run `askfirst host scan {host.name}` and pin a key as it prints it: 'ssh-ed25519 AAAA…'.",
+        ) from error
+
+
+def fingerprint(key: asyncssh.SSHKey) -> str:
+    """Return ``SHA256:…``, as ``ssh-keygen -lf`` prints it."""
+    return key.get_fingerprint("sha256")
+
+
+def wanted_algorithms(pins: Sequence[asyncssh.SSHKey]) -> list[str]:
+    """Return the host key algorithms to ask for: the pinned types first, so that a host that has one shows it.
+
+    The others follow, so that a host which has lost its pinned key is seen to show another one, rather than merely to
+    have nothing in common with us. Whatever is shown must still be a pinned key.
+    """
+    ours = {name.decode() for key in pins for name in key.sig_algorithms}
+    return sorted(SIGNATURES, key=lambda name: name not in ours)
