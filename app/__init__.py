@@ -1,14 +1,21 @@
-"""Askfirst: the host proves what runs, a human clicks, then exactly that is restarted.
+"""Askfirst: no restart without proof and a human yes.
 
-The map. Imports point down only, from the first line to the last:
+A guarded remote-restart gatekeeper. A request to restart a service has to be proved on the host itself, then a human who
+is not the requester approves that proof, then exactly what was approved runs over SSH, once, and is checked afterwards.
 
-main            the only place that wires the rest together
-web api cli     the doors, one file for each noun
-flow            the order of steps: ask, decide, execute, settle
-store ssh identity   the adapters: database and audit log, hosts, people
-gate            the text that runs on a host
-managers        one file for each process manager
-core            the rules, as pure values and functions
+The folders are rings, and imports point down only::
 
-`settings` and `paths` stand beside the rings. Start reading at `core/facts.py`.
+    main       wires everything together, once
+    web api cli            RING 3  the doors: pages, JSON, commands; one file a noun
+    flow                   RING 1  the order of steps: ask, decide, execute, settle, watch, registry, freeze, people
+    store ssh identity     RING 2  adapters: database and audit log; the only code that reaches a host; passwords
+    gate                   RING 0  the shell program that runs on a host, assembled from text
+    managers               RING 0  one file for each process manager; no other file knows a manager's name
+    core                   RING 0  pure: claims, facts, judge, need, warrant, life cycle, policy, outcome
+
+Where to start reading, in an hour and without knowing FastAPI or SSH: ``core/facts`` (what a host can show),
+``core/judge`` (what follows from it), ``core/warrant`` (the text that is approved), ``core/lifecycle`` (what can happen to a
+request), ``managers/supervisor`` (one manager, whole), then ``flow/ask``, ``flow/decide`` and ``flow/execute``.
 """
+
+__version__ = "0.1.0"

@@ -96,7 +96,8 @@ class Manager(Protocol):
     """One process manager. ``MANAGER`` at the end of each file under ``managers`` is such a value.
 
     ``name`` is the registry's word, ``label`` the page's. ``is_driven`` tells whether this release restarts through it;
-    ``is_claimable`` whether a claim may name it at all. ``privilege`` says what its probe and its restart need.
+    ``is_claimable`` whether a claim may name it at all. ``is_by_hand`` tells that a person restarts it: whoever runs the
+    process now agrees, as long as the process is the claimed one. ``privilege`` says what its probe and restart need.
     ``shell`` is the fragment of the gate: POSIX sh functions ``facts_NAME`` and ``identity_NAME`` ('-' in the name
     becomes '_'), which print records and identity lines, and change nothing.
     """
@@ -105,6 +106,7 @@ class Manager(Protocol):
     label: str
     is_driven: bool
     is_claimable: bool
+    is_by_hand: bool
     privilege: str
     shell: str
 
@@ -118,10 +120,16 @@ class Manager(Protocol):
         """Look the claimed name up in the manager's own list."""
 
     def restart(self, service: Service, unit: str) -> Command:
-        """Make the restart of ``unit``, the canonical name that was proved. Raises Refused where it has none."""
+        """Make the restart of ``unit``, the canonical name that was proved.
+
+        By hand it is an empty argv of user ``-``. Raises Refused where this version does not drive the manager.
+        """
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
         """Give the signs of need that only this manager can see."""
 
     def mark(self, identity: tuple[str, ...]) -> tuple[str, ...]:
-        """Return what, of the identity lines, changes with each new incarnation and with nothing else."""
+        """Return what, of the identity lines, changes with each new incarnation and with nothing else.
+
+        A restart has happened where no element of the mark before is left in the mark after.
+        """

@@ -19,7 +19,7 @@ from app.flow.ports import World
 from app.flow.prove import Look, look
 from app.identity.secrets import digest
 from app.managers import MANAGERS
-from app.ssh.keys import fingerprint
+from app.ssh.keys import fingerprint, pinned
 from app.store import people, requests, services
 
 REASON_BYTES = 4096
@@ -79,7 +79,9 @@ async def prove(world: World, request: Request) -> Request:
         if command is None
         else _write_warrant(world, request, seen, rule, command, evidence)
     )
-    await services.record_proof(world.db, service.name, evidence.verdict.code, evidence.need.answer, seen.at, evidence.text())
+    await services.record_proof(
+        world.db, service.name, evidence.verdict.code, evidence.need.answer, seen.at, evidence.text()
+    )
     world.news.tell(request.id)
     return request
 
@@ -90,7 +92,9 @@ async def insist(world: World, who: Person, request_id: str, reason: str) -> Req
     request = await requests.load(world.db, request_id)
     if who.human != request.requester_human:
         raise Refused(
-            "Only who asked can add a reason.", code="not_requester", next_step="Ask them, or make a request of your own."
+            "Only who asked can add a reason.",
+            code="not_requester",
+            next_step="Ask them, or make a request of your own.",
         )
     text = salted(reason)
     request = await requests.append(
@@ -115,7 +119,9 @@ def words(text: str, what: str, most: int, *, may_be_empty: bool = False) -> str
     text = text.replace("\r\n", "\n").strip()
     if len(text.encode("utf-8", "surrogatepass")) > most:
         raise Refused(
-            f"The {what} is longer than {most} bytes.", code=f"{what}_too_long", next_step="Shorten it; link to the rest."
+            f"The {what} is longer than {most} bytes.",
+            code=f"{what}_too_long",
+            next_step="Shorten it; link to the rest.",
         )
     if not text and not may_be_empty:
         raise Refused(f"The {what} is empty.", code=f"{what}_empty", next_step=f"Say in a sentence: {what}.")
@@ -144,7 +150,7 @@ async def _write_warrant(
         id=request.id,
         service=request.service,
         host=request.host,
-        host_key=fingerprint(seen.host.host_keys[0]),
+        host_key=fingerprint(pinned(seen.host)[0]),
         manager=seen.service.manager,
         unit=seen.verdict.unit,
         action="restart",

@@ -40,7 +40,9 @@ async def say_done(world: World, who: Person, request_id: str) -> Request:
     request = await requests.load(world.db, request_id)
     if not request.is_by_hand or request.state is not State.RUNNING:
         raise Refused(
-            "Nobody is restarting this by hand now.", code="not_by_hand", next_step="Open the request: it shows its state."
+            "Nobody is restarting this by hand now.",
+            code="not_by_hand",
+            next_step="Open the request: it shows its state.",
         )
     if not who.roles & {Role.REQUESTER, Role.APPROVER}:
         raise Refused("You take no part in restarts.", code="not_requester", next_step="Ask whoever restarted it.")

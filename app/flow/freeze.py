@@ -20,7 +20,12 @@ async def freeze(world: World, who: Person, scope: str, reason: str) -> None:
     """Stop every run within a scope (``all``, ``environment:NAME`` or ``host:NAME``) from now on."""
     now = world.clock.now()
     await freezes.freeze(
-        world.db, _scope(scope), by=_may(who).id, at=now, reason=words(reason, "reason", REASON_BYTES), event_id=new_id(now)
+        world.db,
+        _scope(scope),
+        by=_may(who).id,
+        at=now,
+        reason=words(reason, "reason", REASON_BYTES),
+        event_id=new_id(now),
     )
 
 
@@ -28,7 +33,12 @@ async def release(world: World, who: Person, scope: str, reason: str) -> None:
     """Let runs within a scope go on. Needs a reason, which is logged."""
     now = world.clock.now()
     await freezes.release(
-        world.db, _scope(scope), by=_may(who).id, at=now, reason=words(reason, "reason", REASON_BYTES), event_id=new_id(now)
+        world.db,
+        _scope(scope),
+        by=_may(who).id,
+        at=now,
+        reason=words(reason, "reason", REASON_BYTES),
+        event_id=new_id(now),
     )
     world.news.tell("work")
 

@@ -86,7 +86,9 @@ async def look_at(world: World, registry: Registry, services: Sequence[Service])
 
 async def run_checks(world: World, host: Host, via: Sequence[Host], service: Service) -> tuple[Checked, ...]:
     """Make a service's checks side by side, through the SSH connection."""
-    return tuple(await asyncio.gather(*(_check(world, host, via, service, index) for index in range(len(service.checks)))))
+    return tuple(
+        await asyncio.gather(*(_check(world, host, via, service, index) for index in range(len(service.checks))))
+    )
 
 
 async def _judged(world: World, host: Host, via: Sequence[Host], service: Service, facts: Facts) -> Look:

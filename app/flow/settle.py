@@ -73,9 +73,7 @@ async def settle(world: World, request: Request) -> Request:
         wait = min(wait * 1.6, _LONGEST_WAIT)
 
 
-async def _observe(
-    world: World, registry: Registry, service: Service, watch: Watch
-) -> tuple[Look, Watch, Conclusion]:
+async def _observe(world: World, registry: Registry, service: Service, watch: Watch) -> tuple[Look, Watch, Conclusion]:
     seen = await look(world, registry, service)
     green = [(each.label, each.is_green, each.seen) for each in seen.checks]
     watch, conclusion = watch.see(seen.at, seen.verdict, seen.identity, green)
@@ -91,7 +89,6 @@ async def _write(world: World, request: Request, is_success: bool, why: str, see
         await services.record_proof(
             world.db, request.service, seen.verdict.code, seen.need.answer, seen.at, shown.text()
         )
-        world.hosts.release(seen.host)
     world.news.tell(request.id)
     return request
 

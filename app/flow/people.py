@@ -1,0 +1,164 @@
+"""People: signing in, the first admin, and who may change whom.
+
+It checks passwords through ``identity`` and keeps accounts through ``store``; it approves nothing. A wrong password and an
+unknown name cost the same time and give the same answer.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterable
+
+from app.core.errors import Conflict, NotFound, Refused
+from app.core.policy import Person, Role
+from app.core.service import NAME
+from app.flow.ids import new_id
+from app.flow.ports import World
+from app.identity.passwords import hash_password, verify_password
+from app.store import people, sessions
+from app.store.people import Account
+
+SHORTEST_PASSWORD = 12
+_EMAIL = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,190}")
+
+
+async def sign_in(world: World, email: str, password: str, address: str) -> str:
+    """Return a new session's secret. Raises Refused, the same for a wrong password and an unknown name."""
+    now = world.clock.now()
+    for key in (f"person:{email.lower()}", f"address:{address}"):
+        if (wait := await sessions.throttle(world.db, key, now)) > 0:
+            raise Refused(
+                "Too many attempts to sign in.", code="throttled", next_step=f"Try again in {int(wait) + 1} seconds."
+            )
+    account = await people.by_email(world.db, email)
+    stored = await people.password_hash_of(world.db, account.person.id) if account else None
+    is_right = await asyncio.to_thread(verify_password, stored, password)
+    if account is None or not is_right or not account.person.is_enabled:
+        await sessions.note_failure(world.db, (f"person:{email.lower()}", f"address:{address}"), now)
+        raise Refused(
+            "The name or the password is wrong.", code="sign_in_refused", next_step="An admin can set a new password."
+        )
+    await sessions.forget_failures(world.db, f"person:{email.lower()}")
+    return await sessions.open_session(world.db, account.person.id, now, event_id=new_id(now))
+
+
+async def prove_again(world: World, secret: str, who: Person, password: str) -> None:
+    """Renew the step-up of a session. Raises Refused where the password is wrong."""
+    now = world.clock.now()
+    key = f"person:{who.id}"
+    if (wait := await sessions.throttle(world.db, key, now)) > 0:
+        raise Refused("Too many attempts.", code="throttled", next_step=f"Try again in {int(wait) + 1} seconds.")
+    stored = await people.password_hash_of(world.db, who.id)
+    if not await asyncio.to_thread(verify_password, stored, password):
+        await sessions.note_failure(world.db, (key,), now)
+        raise Refused("The password is wrong.", code="password_wrong", next_step="Enter your own password once more.")
+    await sessions.step_up(world.db, secret, now)
+
+
+async def bootstrap(world: World, name: str, email: str, password: str) -> Account:
+    """Make the first person, with every role, while there is none. The setup link's secret is the door's to check."""
+    if not await people.is_empty(world.db):
+        raise Conflict("Askfirst is set up already.", code="is_set_up", next_step="Sign in.")
+    return await _add(world, "setup", name, email, frozenset(Role), ("admins",), password)
+
+
+async def add(
+    world: World, by: Person, name: str, email: str, roles: Iterable[Role], groups: Iterable[str], password: str
+) -> Account:
+    """Add a person. Only an admin may."""
+    _admin(by)
+    return await _add(world, by.id, name, email, frozenset(roles), tuple(groups), password)
+
+
+async def add_as_operator(
+    world: World, name: str, email: str, roles: Iterable[Role], groups: Iterable[str], password: str
+) -> Account:
+    """Add a person from the machine itself: whoever may write the database file is trusted with it."""
+    return await _add(world, "operator", name, email, frozenset(roles), tuple(groups), password)
+
+
+async def set_rights(
+    world: World, by: Person, person_id: str, roles: Iterable[Role], groups: Iterable[str], *, is_enabled: bool
+) -> None:
+    """Set a person's roles, groups and whether the account is enabled. An admin may, yet not lock the last admin out."""
+    _admin(by)
+    now = world.clock.now()
+    wanted = frozenset(roles)
+    others = [
+        each
+        for each in await people.everyone(world.db)
+        if each.person.id != person_id and each.person.is_enabled and Role.ADMIN in each.person.roles
+    ]
+    if not others and (Role.ADMIN not in wanted or not is_enabled):
+        raise Refused("This is the last admin.", code="last_admin", next_step="Make somebody else an admin first.")
+    if await people.by_id(world.db, person_id) is None:
+        raise NotFound("There is no such person.", code="no_such_person", next_step="Open the page People.")
+    await people.set_rights(
+        world.db,
+        person_id,
+        roles=wanted,
+        groups=_groups(groups),
+        is_enabled=is_enabled,
+        by=by.id,
+        at=now,
+        event_id=new_id(now),
+    )
+    if not is_enabled:
+        await sessions.close_all(world.db, person_id)
+
+
+async def set_password(world: World, by: Person, person_id: str, password: str) -> None:
+    """Set a password: one's own, or as an admin anybody's. Every session of that person ends."""
+    if by.id != person_id:
+        _admin(by)
+    hashed = await asyncio.to_thread(hash_password, _password(password))
+    now = world.clock.now()
+    await people.set_password_hash(world.db, person_id, hashed, by=by.id, at=now, event_id=new_id(now))
+    await sessions.close_all(world.db, person_id)
+
+
+async def _add(
+    world: World, by: str, name: str, email: str, roles: frozenset[Role], groups: tuple[str, ...], password: str
+) -> Account:
+    email, name = email.strip().lower(), name.strip() or email.strip()
+    if not _EMAIL.fullmatch(email) or len(name) > 200:
+        raise Refused("That is no e-mail address.", code="bad_email", next_step="Write it as name@example.org.")
+    if not roles:
+        raise Refused("No role was given.", code="no_role", next_step="Give at least one role.")
+    hashed = await asyncio.to_thread(hash_password, _password(password))
+    now = world.clock.now()
+    return await people.add(
+        world.db,
+        person_id=new_id(now),
+        name=name,
+        email=email,
+        roles=roles,
+        groups=_groups(groups),
+        password_hash=hashed,
+        by=by,
+        at=now,
+        event_id=new_id(now),
+    )
+
+
+def _groups(groups: Iterable[str]) -> frozenset[str]:
+    wanted = frozenset(groups)
+    if bad := sorted(group for group in wanted if not NAME.fullmatch(group)):
+        raise Refused(f"{bad[0]!r} is no group's name.", code="bad_group", next_step="Use 1 to 40 of a-z, 0-9 and '-'.")
+    return wanted
+
+
+def _password(password: str) -> str:
+    if not SHORTEST_PASSWORD <= len(password) <= 1000:
+        raise Refused(
+            f"A password has at least {SHORTEST_PASSWORD} characters.",
+            code="password_short",
+            next_step="Use a longer one; a sentence is fine.",
+        )
+    return password
+
+
+def _admin(by: Person) -> None:
+    if not by.is_enabled or Role.ADMIN not in by.roles:
+        raise Refused(
+            "Only an admin may do this.", code="not_admin", next_step="Ask an admin; the page People lists them."
+        )

@@ -1,0 +1,113 @@
+"""The only place that wires: settings → store and ssh → flow → pages, API and commands.
+
+It decides nothing. ``create_app`` is the factory that the web server calls; ``run`` is the ``askfirst`` command; both build
+the same ``World`` by ``Wiring.open_world``.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from fastapi import FastAPI
+
+from app import __version__
+from app.api import problems
+from app.api.routes import router as api_router
+from app.cli.main import app as command_line
+from app.flow.ports import News, World
+from app.flow.worker import Worker
+from app.settings import Settings
+from app.ssh.gate import SshHosts
+from app.ssh.keys import ensure_key
+from app.store.engine import lock_for_serving, open_database
+from app.web.health import router as health_router
+from app.web.setup import install as install_pages
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> float:
+        """Return the time in epoch seconds."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+
+@dataclass
+class Wiring:
+    """How a process gets its settings and its world."""
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings, read once."""
+        return Settings()
+
+    @contextlib.asynccontextmanager
+    async def open_world(self) -> AsyncIterator[World]:
+        """Open the database and the SSH side, and close both at the end."""
+        settings = self.settings
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        assert settings.ssh_key is not None  # noqa: S101 - Settings fills it
+        ensure_key(settings.ssh_key)
+        db = await open_database(settings.database_url)
+        hosts = SshHosts(settings.ssh_key, timeout=settings.probe_timeout_seconds)
+        try:
+            yield World(
+                db=db,
+                hosts=hosts,
+                clock=SystemClock(),
+                news=News(),
+                limits=settings.limits,
+                worker=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+            )
+        finally:
+            await hosts.close()
+            await db.close()
+
+
+def create_app(wiring: Wiring | None = None) -> FastAPI:
+    """Build the web application; its lifespan holds the world and, unless the role says otherwise, the worker."""
+    wiring = wiring or Wiring()
+    settings = wiring.settings
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with lock_for_serving(settings.database_url):
+            async with wiring.open_world() as world:
+                app.state.world = world
+                worker = asyncio.create_task(Worker(world).run()) if settings.role != "web" else None
+                try:
+                    yield
+                finally:
+                    if worker is not None:
+                        worker.cancel()
+                        await asyncio.gather(worker, return_exceptions=True)
+
+    app = FastAPI(
+        title="Askfirst",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    app.state.settings = settings
+    app.include_router(health_router)
+    app.include_router(api_router)
+    problems.install(app)
+    install_pages(app, settings)
+    return app
+
+
+def run() -> None:
+    """Run the ``askfirst`` command."""
+    command_line(obj=Wiring())
