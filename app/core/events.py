@@ -1,8 +1,9 @@
 """What happened to a request, as frozen values, and the way they are written into the audit log and read back.
 
-It does not say which event may follow which (``lifecycle`` does) and writes nothing (``store.log`` does). Free text, host
-output and personal data are never in an event: a field that ends in ``_text`` is a salted commitment, ``sha256:…``, to a
-text that is kept apart and may be deleted. Keeps law 10 by giving every effect an event that can be written before it.
+It does not say which event may follow which (``lifecycle`` does) and writes nothing (``store.log`` does). Free text,
+host output and personal data are never in an event: a field that ends in ``_text`` is a salted commitment,
+``sha256:…``, to a text that is kept apart and may be deleted. Keeps law 10 by giving every effect an event that can
+be written before it.
 
 Times are epoch seconds, rounded to milliseconds when written; ``by`` is a person's id, or ``askfirst`` itself.
 """

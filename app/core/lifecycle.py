@@ -1,8 +1,8 @@
 """The life cycle of a request: one table from state and event to state, and the fold of events into a request.
 
-*Everything* that can change a request's state stands in this file; no row in the table means ``IllegalEvent`` and nothing
-changed. It reads no clock and stores nothing; the audit log's events are the truth, and a stored row is only what
-``fold`` returns. Keeps law 9 (five different ends besides the yes) and the table's half of law 6 (one start).
+*Everything* that can change a request's state stands in this file; no row in the table means ``IllegalEvent`` and
+nothing changed. It reads no clock and stores nothing; the audit log's events are the truth, and a stored row is only
+what ``fold`` returns. Keeps law 9 (five different ends besides the yes) and the table's half of law 6 (one start).
 """
 
 from collections.abc import Iterable

@@ -95,12 +95,11 @@ class Command:
 class Manager(Protocol):
     """One process manager. ``MANAGER`` at the end of each file under ``managers`` is such a value.
 
-    ``name`` is the registry's word, ``label`` the page's. ``is_driven`` tells whether this release restarts through it;
-    ``is_claimable`` whether a claim may name it at all. ``is_by_hand`` tells that a person restarts it: whoever runs the
-    process now agrees, as long as the process is the claimed one. ``privilege`` says what its probe and restart need.
-    ``shell`` is the fragment of the gate: POSIX sh functions ``facts_NAME`` and ``identity_NAME`` ('-' in the name
-    becomes '_'), which print records and identity lines, and change nothing.
-    """
+    ``name`` is the registry's word, ``label`` the page's. ``is_driven`` tells whether this release restarts through
+    it; ``is_claimable`` whether a claim may name it at all. ``is_by_hand`` tells that a person restarts it: whoever
+    runs the process now agrees, as long as the process is the claimed one. ``privilege`` says what its probe and
+    restart need. ``shell`` is the fragment of the gate: POSIX sh functions ``facts_NAME`` and ``identity_NAME`` ('-'
+    in the name becomes '_'), which print records and identity lines, and change nothing."""
 
     name: str
     label: str

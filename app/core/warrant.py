@@ -1,11 +1,12 @@
 """The warrant: the exact plain text that is approved, written in the one way there is to write it, and its digest.
 
-It does not decide whether a warrant may be given or used, and reads no clock. Keeps law 5 (the click binds): the page is
-rendered from this text, the approval names its digest, and the host compares its identity lines byte for byte.
+It does not decide whether a warrant may be given or used, and reads no clock. Keeps law 5 (the click binds): the page
+is rendered from this text, the approval names its digest, and the host compares its identity lines byte for byte.
 
-The format: one ``key value`` a line, keys in the order of ``_KEYS``, repeated keys for lists, LF after each line, printable
-ASCII; in values every other byte and ``%`` is a ``%XX`` of its UTF-8. ``argv`` words are of ``[A-Za-z0-9@._:/=+,-]`` and
-``identity`` lines are taken as the gate printed them, both verbatim, so that a host needs to decode nothing::
+The format: one ``key value`` a line, keys in the order of ``_KEYS``, repeated keys for lists, LF after each line,
+printable ASCII; in values every other byte and ``%`` is a ``%XX`` of its UTF-8. ``argv`` words are of
+``[A-Za-z0-9@._:/=+,-]`` and ``identity`` lines are taken as the gate printed them, both verbatim, so that a host
+needs to decode nothing::
 
     askfirst-warrant 1
     id 01JF3W6V9Q0Z7E5M2T8X4K1B6N

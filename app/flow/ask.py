@@ -27,7 +27,7 @@ TICKET_BYTES = 200
 
 
 async def ask(
-    world: World, who: Person, service: str, reason: str, ticket: str = "", key: str | None = None
+    world: World, who: Person, service: str, reason: str, *, ticket: str = "", key: str | None = None
 ) -> Request:
     """Open a request. Raises Refused, NotFound, or Conflict where one for this service is under way already."""
     if Role.REQUESTER not in who.roles or not who.is_enabled:
@@ -58,7 +58,7 @@ async def ask(
         ticket_text=texts[1].commitment,
         registry=registry.revision,
     )
-    body = digest("\n".join((claim.name, reason, ticket)))
+    body = digest(f"{claim.name}\n{reason}\n{ticket}")
     request = await requests.create(world.db, new_id(now), asked, texts, key=key, key_digest=body)
     world.news.tell("work")
     return request
@@ -77,7 +77,7 @@ async def prove(world: World, request: Request) -> Request:
     request = await (
         _block(world, request, evidence)
         if command is None
-        else _write_warrant(world, request, seen, rule, command, evidence)
+        else _write_warrant(world, request, seen, rule, command=command, evidence=evidence)
     )
     await services.record_proof(
         world.db, service.name, evidence.verdict.code, evidence.need.answer, seen.at, evidence.text()
@@ -140,7 +140,7 @@ async def _block(world: World, request: Request, evidence: Evidence) -> Request:
 
 
 async def _write_warrant(
-    world: World, request: Request, seen: Look, rule: Rule, command: Command, evidence: Evidence
+    world: World, request: Request, seen: Look, rule: Rule, *, command: Command, evidence: Evidence
 ) -> Request:
     proof = salted(evidence.text())
     not_after = int(world.clock.now() + rule.expires_seconds)

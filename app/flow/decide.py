@@ -34,7 +34,7 @@ async def approve(world: World, attempt: Attempt, request_id: str) -> Request:
     return request
 
 
-async def deny(world: World, who: Person, via: Via, request_id: str, digest: str, reason: str) -> Request:
+async def deny(world: World, who: Person, via: Via, request_id: str, *, digest: str, reason: str) -> Request:
     """Write one approver's no. It needs the same right as a yes, and ends the request."""
     request = await requests.load(world.db, request_id)
     who = await _as_stored(world, who)

@@ -1,8 +1,8 @@
 """The evidence of a request: what the judge saw, written once as canonical JSON and read back for pages.
 
-It judges nothing. Every string that came from a host is masked before it is written, since a secret that was never stored
-cannot leak (law 13). The warrant names the commitment of this text, so the evidence cannot be exchanged under a yes.
-"""
+It judges nothing. Every string that came from a host is masked before it is written, since a secret that was never
+stored cannot leak (law 13). The warrant names the commitment of this text, so the evidence cannot be exchanged under
+a yes."""
 
 import hashlib
 import json
@@ -16,9 +16,9 @@ from app.core.display import masked
 from app.core.facts import Facts
 from app.core.lifecycle import Request
 from app.core.policy import Rule
+from app.core.run import Checked
 from app.core.service import Host, Service
 from app.core.verdict import Answer, Code, Finding, Need, Sign, Verdict
-from app.core.run import Checked
 from app.store import requests
 from app.store.engine import Database
 

@@ -1,21 +1,20 @@
 """Executing: the one run of one warrant, from the claim to the command's end.
 
-It decides nothing: what runs is the text that was approved. ``execute`` is the only caller of ``Hosts.restart``. Keeps law 6
-(the claim is one event with a unique key, then the gate spends the warrant), law 10 (RunStarted is committed before a
-byte goes to the host) and law 12 (a lost line is ``unknown``, and is never tried again).
-"""
+It decides nothing: what runs is the text that was approved. ``execute`` is the only caller of ``Hosts.restart``.
+Keeps law 6 (the claim is one event with a unique key, then the gate spends the warrant), law 10 (RunStarted is
+committed before a byte goes to the host) and law 12 (a lost line is ``unknown``, and is never tried again)."""
 
 from app.core.display import masked
 from app.core.errors import AskfirstError, Lost, Refused, Unreachable
 from app.core.events import HandedOver, RunEnded, RunLost, RunRefused, RunStarted
 from app.core.lifecycle import Request, State
 from app.core.policy import Person, Role
+from app.core.run import Differs, Exited, Output, Progress, Refusal
 from app.core.warrant import digest_of
 from app.core.warrant import read as read_warrant
 from app.flow import evidence as proof
 from app.flow import watch
 from app.flow.ids import salted, stamp
-from app.core.run import Differs, Exited, Output, Progress, Refusal
 from app.flow.ports import World
 from app.flow.prove import place
 from app.store import freezes, output, requests, services

@@ -1,10 +1,10 @@
-"""Identifiers that sort by time, in the form of a ULID: 48 bits of milliseconds and 80 of chance, in Crockford's letters.
+"""Identifiers that sort by time, in the form of a ULID: 48 bits of milliseconds and 80 of chance, in Crockford's
+letters.
 
 They are made by the caller before anything is written, so that a lost acknowledgement is settled by reading them again.
 """
 
 import secrets
-
 from typing import TypedDict
 
 from app.core.commitment import Text

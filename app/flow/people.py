@@ -1,8 +1,7 @@
 """People: signing in, the first admin, and who may change whom.
 
-It checks passwords through ``identity`` and keeps accounts through ``store``; it approves nothing. A wrong password and an
-unknown name cost the same time and give the same answer.
-"""
+It checks passwords through ``identity`` and keeps accounts through ``store``; it approves nothing. A wrong password
+and an unknown name cost the same time and give the same answer."""
 
 import asyncio
 import re
@@ -54,32 +53,37 @@ async def prove_again(world: World, secret: str, who: Person, password: str) -> 
     await sessions.step_up(world.db, secret, now)
 
 
-async def bootstrap(world: World, name: str, email: str, password: str) -> Account:
+async def bootstrap(world: World, *, name: str, email: str, password: str) -> Account:
     """Make the first person, with every role, while there is none. The setup link's secret is the door's to check."""
     if not await people.is_empty(world.db):
         raise Conflict("Askfirst is set up already.", code="is_set_up", next_step="Sign in.")
-    return await _add(world, "setup", name, email, frozenset(Role), ("admins",), password)
+    everything = frozenset(Role)
+    return await _add(world, "setup", name=name, email=email, roles=everything, groups=("admins",), password=password)
 
 
 async def add(
-    world: World, by: Person, name: str, email: str, roles: Iterable[Role], groups: Iterable[str], password: str
+    world: World, by: Person, *, name: str, email: str, roles: Iterable[Role], groups: Iterable[str], password: str
 ) -> Account:
     """Add a person. Only an admin may."""
     _admin(by)
-    return await _add(world, by.id, name, email, frozenset(roles), tuple(groups), password)
+    return await _add(
+        world, by.id, name=name, email=email, roles=frozenset(roles), groups=tuple(groups), password=password
+    )
 
 
 async def add_as_operator(
-    world: World, name: str, email: str, roles: Iterable[Role], groups: Iterable[str], password: str
+    world: World, *, name: str, email: str, roles: Iterable[Role], groups: Iterable[str], password: str
 ) -> Account:
     """Add a person from the machine itself: whoever may write the database file is trusted with it."""
-    return await _add(world, "operator", name, email, frozenset(roles), tuple(groups), password)
+    return await _add(
+        world, "operator", name=name, email=email, roles=frozenset(roles), groups=tuple(groups), password=password
+    )
 
 
 async def set_rights(
     world: World, by: Person, person_id: str, roles: Iterable[Role], groups: Iterable[str], *, is_enabled: bool
 ) -> None:
-    """Set a person's roles, groups and whether the account is enabled. An admin may, yet not lock the last admin out."""
+    """Set a person's roles, groups and whether they may sign in. An admin may, yet not lock the last admin out."""
     _admin(by)
     now = world.clock.now()
     wanted = frozenset(roles)
@@ -117,7 +121,7 @@ async def set_password(world: World, by: Person, person_id: str, password: str) 
 
 
 async def _add(
-    world: World, by: str, name: str, email: str, roles: frozenset[Role], groups: tuple[str, ...], password: str
+    world: World, by: str, *, name: str, email: str, roles: frozenset[Role], groups: tuple[str, ...], password: str
 ) -> Account:
     email, name = email.strip().lower(), name.strip() or email.strip()
     if not _EMAIL.fullmatch(email) or len(name) > 200:

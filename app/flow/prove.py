@@ -12,10 +12,10 @@ from app.core.facts import Facts
 from app.core.judge import judge, unreachable
 from app.core.need import assess
 from app.core.registry import Registry
+from app.core.run import Checked
 from app.core.service import Host, Service
 from app.core.verdict import Answer, Need, Verdict
 from app.flow.evidence import Evidence, touched
-from app.core.run import Checked
 from app.flow.ports import World
 from app.gate.build import DIGEST
 from app.managers import MANAGERS

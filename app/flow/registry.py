@@ -1,9 +1,8 @@
 """Changing the registry: what would change, applying it, and the second editor where there is one.
 
-How a service is restarted, an import and a new host key are all the same kind of change: one list of differences. While there
-is only one editor a change applies at once; from the second on it waits for another editor's yes, and is then applied as it
-was proposed, or not at all where the registry has moved.
-"""
+How a service is restarted, an import and a new host key are all the same kind of change: one list of differences.
+While there is only one editor a change applies at once; from the second on it waits for another editor's yes, and is
+then applied as it was proposed, or not at all where the registry has moved."""
 
 from dataclasses import dataclass
 
@@ -32,7 +31,7 @@ async def plan(world: World, wanted: Registry) -> list[Change]:
 
 
 async def change(world: World, who: Person, wanted: Registry, note: str = "") -> Outcome:
-    """Apply a wished registry at once, or propose it where a second editor exists. Raises Refused for contradictions."""
+    """Apply a wished registry, or propose it where a second editor exists. Raises Refused for contradictions."""
     _editor(who)
     _sound(wanted)
     current = await services.registry(world.db)
@@ -57,7 +56,7 @@ async def change(world: World, who: Person, wanted: Registry, note: str = "") ->
 
 
 async def confirm(world: World, who: Person, proposal_id: str) -> Outcome:
-    """Let a second editor's yes apply a proposal. Raises Refused for the proposer, Conflict where the registry moved."""
+    """Apply a proposal by a second editor's yes. Raises Refused for the proposer, Conflict where the registry moved."""
     _editor(who)
     proposal = await services.proposal(world.db, proposal_id)
     proposer = await people.by_id(world.db, proposal.by)

@@ -1,7 +1,7 @@
 """The registry as YAML: read with line and column for everything that is wrong, and written the same way each time.
 
-It stores nothing. Duplicate keys, unknown keys, aliases and contradictions are refused, all of them at once, so that one run
-shows the whole list. The shape is the one of the README; durations are ``500ms``, ``5s``, ``15m`` or ``1h``.
+It stores nothing. Duplicate keys, unknown keys, aliases and contradictions are refused, all of them at once, so that
+one run shows the whole list. The shape is the one of the README; durations are ``500ms``, ``5s``, ``15m`` or ``1h``.
 """
 
 import io

@@ -1,21 +1,20 @@
 """Settling: finding out what a run did, first whether it ran at all, then whether the service truly came back.
 
-It never starts anything. ``reconcile`` burns or reads: the host's own spool answers, and no clock or lease is trusted for it
-(law 12). ``settle`` probes until the after-proof is complete or its time is up (law 11).
-"""
+It never starts anything. ``reconcile`` burns or reads: the host's own spool answers, and no clock or lease is trusted
+for it (law 12). ``settle`` probes until the after-proof is complete or its time is up (law 11)."""
 
 from app.core.errors import Unreachable
 from app.core.events import RunBurned, RunLost, Settled
 from app.core.lifecycle import Request
 from app.core.outcome import Conclusion, Watch
 from app.core.registry import Registry
+from app.core.run import SpoolState
 from app.core.service import Service
 from app.core.verdict import Answer, Need, Verdict
 from app.core.verdict import Code as Verdicts
 from app.flow import evidence as proof
 from app.flow.execute import ended
 from app.flow.ids import salted, stamp
-from app.core.run import SpoolState
 from app.flow.ports import World
 from app.flow.prove import Look, look, place
 from app.managers import MANAGERS

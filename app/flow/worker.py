@@ -1,8 +1,8 @@
 """The worker: looks for requests whose state wants a step, and takes that step, one task a request.
 
-It holds no queue and decides nothing: the store's states are the queue, and each step is a function of the flow. A worker that
-dies loses nothing; the next one reads the same states. Keeps law 12 for its own death: a run that nobody follows is lost.
-"""
+It holds no queue and decides nothing: the store's states are the queue, and each step is a function of the flow. A
+worker that dies loses nothing; the next one reads the same states. Keeps law 12 for its own death: a run that nobody
+follows is lost."""
 
 import asyncio
 import contextlib
@@ -125,5 +125,5 @@ class Worker:
             _LOG.info("somebody else was first", what=what)
         except AskfirstError as error:
             _LOG.warning(error.message, what=what, code=error.code, next=error.next_step)
-        except Exception:
+        except Exception:  # noqa: BLE001 - one broken request must not stop the others
             _LOG.exception("a step failed", what=what)
