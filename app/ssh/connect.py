@@ -12,7 +12,6 @@ asks for is refused.
 
 import asyncio
 import socket
-from collections.abc import Callable
 
 import asyncssh
 
@@ -32,15 +31,13 @@ async def dial(
     key: keys.ClientKey,
     *,
     jump: tuple[Host, asyncssh.SSHClientConnection] | None = None,
-    on_lost: Callable[[], None] = lambda: None,
 ) -> asyncssh.SSHClientConnection:
     """Connect and sign in, over a jump host's connection where there is one.
 
-    ``on_lost`` is called once when the connection has ended, however it ended. Raises HostKeyChanged for a key that is
-    not pinned, Unreachable for all else.
+    Raises HostKeyChanged for a key that is not pinned, Unreachable for all else.
     """
     pins = keys.pinned(host)
-    client = _Client(host, key.pair, on_lost)
+    client = _Client(host, key.pair)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             return await _connect(host, client, pins, jump[1] if jump else None)
@@ -56,12 +53,11 @@ async def dial(
 class _Client(asyncssh.SSHClient):
     """Our side of one sign-in. What it is not asked for it does not grant: asyncssh refuses every channel by itself."""
 
-    def __init__(self, host: Host, key: asyncssh.SSHKey, on_lost: Callable[[], None]) -> None:
+    def __init__(self, host: Host, key: asyncssh.SSHKey) -> None:
         self.shown: asyncssh.SSHKey | None = None
         self.refusal: Unreachable | None = None
         self._host = host
         self._keys_left = [key]
-        self._on_lost = on_lost
         self._connection: asyncssh.SSHClientConnection | None = None
 
     @property
@@ -72,9 +68,6 @@ class _Client(asyncssh.SSHClient):
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         self._connection = conn
         trips.trim(conn)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._on_lost()
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         """Asked only about a key that is not pinned: remember it for the message, and refuse."""

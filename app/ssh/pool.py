@@ -1,0 +1,224 @@
+"""The connections to hosts: one to each at a time, shared by all who need it, kept while a request there is alive.
+
+It starts nothing on a host and reads nothing from it. A connection that nobody needs is closed after a short while, one
+whose registry entry has changed (address, key, user, jump host) is never used again, and one that has died is replaced
+once, by a new one, before anything was sent over it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import asyncssh
+
+from app.core.errors import Unreachable
+from app.core.service import Host
+from app.ssh import failures, session
+from app.ssh.connect import CONNECT_SECONDS, dial
+from app.ssh.keys import ClientKey
+from app.ssh.session import Talk
+
+# More at once is slower (measured: 200 at once take 1.6 times as long), and one host drops sign-ins from 10 on.
+CONNECTS_AT_ONCE = 20
+# sshd allows 10 sessions over one connection; two are left for others who use the same account.
+SESSIONS_AT_ONCE = 8
+IDLE_SECONDS = 15.0
+# A kept connection that does not answer this soon is dead; a new one is made.
+WAKE_SECONDS = 4.0
+
+Route = tuple[Host, ...]
+T = TypeVar("T")
+
+
+class Connections:
+    """All connections of this process. Not to be shared between event loops."""
+
+    def __init__(self, key: ClientKey, *, idle_seconds: float = IDLE_SECONDS) -> None:
+        """Take the key to sign in with; nothing is connected yet."""
+        self._key = key
+        self._idle_seconds = idle_seconds
+        self._links: dict[str, _Link] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._kept: set[str] = set()
+        self._connects = asyncio.Semaphore(CONNECTS_AT_ONCE)
+
+    def keep(self, host: Host) -> None:
+        """Keep the connection to a host from now on. Saying it twice is saying it once."""
+        self._kept.add(host.name)
+
+    def release(self, host: Host) -> None:
+        """Close the connection once it has been idle for a while."""
+        self._kept.discard(host.name)
+        if link := self._links.get(host.name):
+            self._rest(link)
+
+    def open_to(self) -> tuple[str, ...]:
+        """Name the hosts that there is a live connection to."""
+        return tuple(name for name, link in self._links.items() if link.is_live)
+
+    async def close(self) -> None:
+        """Close all. What runs on a host goes on."""
+        self._kept.clear()
+        links = list(self._links.values())
+        self._links.clear()
+        for link in links:
+            link.close()
+        for link in links:
+            await link.connection.wait_closed()
+
+    @asynccontextmanager
+    async def connection(self, host: Host, via: Sequence[Host] = ()) -> AsyncIterator[asyncssh.SSHClientConnection]:
+        """Lend a connection. Raises Unreachable or HostKeyChanged."""
+        link, _ = await self._take((*via, host))
+        try:
+            yield link.connection
+        finally:
+            self._give_back(link)
+
+    @asynccontextmanager
+    async def talk(self, host: Host, via: Sequence[Host], command: str) -> AsyncIterator[Talk]:
+        """Start a program on a host, and leave it when done. Raises Unreachable: then it was given no input."""
+        link, talk = await self._start((*via, host), command)
+        try:
+            yield talk
+        finally:
+            talk.leave()
+            link.sessions.release()
+            self._give_back(link)
+
+    async def _start(self, route: Route, command: str) -> tuple["_Link", Talk]:
+        return await self._begin(
+            route, lambda link, was_open: link.start(command, WAKE_SECONDS if was_open else CONNECT_SECONDS)
+        )
+
+    async def _begin(self, route: Route, what: Callable[["_Link", bool], Awaitable[T]]) -> tuple["_Link", T]:
+        """Begin something on a link. Where one that was kept proves dead, once more on a new one: nothing was sent."""
+        link, was_open = await self._take(route)
+        try:
+            return link, await what(link, was_open)
+        except Unreachable:
+            self._give_back(link)
+            if not was_open or link.is_live:
+                raise
+        except BaseException:
+            self._give_back(link)
+            raise
+        link, _ = await self._take(route)
+        try:
+            return link, await what(link, False)
+        except BaseException:
+            self._give_back(link)
+            raise
+
+    async def _take(self, route: Route) -> tuple["_Link", bool]:
+        """Return a live link along a route, and whether it was open before."""
+        name = route[-1].name
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            link = self._links.get(name)
+            if link and link.route == route and link.is_live:
+                link.take()
+                return link, True
+            if link:
+                self._forget(link)
+            link = await self._open(route)
+            self._links[name] = link
+            return link, False
+
+    async def _open(self, route: Route) -> "_Link":
+        if len(route) == 1:
+            return _Link(route, await self._dial(route[0], None), None)
+        below, connection = await self._begin(
+            route[:-1], lambda link, _: self._dial(route[-1], (route[-2], link.connection))
+        )
+        return _Link(route, connection, below)
+
+    async def _dial(
+        self, host: Host, jump: tuple[Host, asyncssh.SSHClientConnection] | None
+    ) -> asyncssh.SSHClientConnection:
+        async with self._connects:
+            return await dial(host, self._key, jump=jump)
+
+    def _give_back(self, link: "_Link") -> None:
+        link.uses -= 1
+        if link.uses:
+            return
+        if self._links.get(link.route[-1].name) is link and link.is_live:
+            self._rest(link)
+        else:
+            self._end(link)
+
+    def _rest(self, link: "_Link") -> None:
+        """Start the clock of an idle connection, unless a request needs it."""
+        if link.uses or link.route[-1].name in self._kept:
+            return
+        link.stop_clock()
+        link.clock = asyncio.get_running_loop().call_later(self._idle_seconds, self._forget, link)
+
+    def _forget(self, link: "_Link") -> None:
+        """Let nobody else use a link; it ends with the last of those who do."""
+        if self._links.get(link.route[-1].name) is link:
+            del self._links[link.route[-1].name]
+        if not link.uses:
+            self._end(link)
+
+    def _end(self, link: "_Link") -> None:
+        link.close()
+        if link.below:
+            below, link.below = link.below, None
+            self._give_back(below)
+
+
+class _Link:
+    """One connection along one route, with those who use it now; the link to its jump host is one of their uses."""
+
+    def __init__(self, route: Route, connection: asyncssh.SSHClientConnection, below: "_Link | None") -> None:
+        self.route = route
+        self.connection = connection
+        self.below = below
+        self.uses = 1
+        self.clock: asyncio.TimerHandle | None = None
+        self.sessions = asyncio.Semaphore(SESSIONS_AT_ONCE)
+        self._is_doubted = False
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the connection is open and nothing has gone wrong on it."""
+        return not self._is_doubted and not self.connection.is_closed()
+
+    def take(self) -> None:
+        """Count one more who uses it."""
+        self.uses += 1
+        self.stop_clock()
+
+    def stop_clock(self) -> None:
+        """Stop the idle clock."""
+        if self.clock:
+            self.clock.cancel()
+            self.clock = None
+
+    def close(self) -> None:
+        """Close the connection now."""
+        self.stop_clock()
+        self.connection.close()
+
+    async def start(self, command: str, seconds: float) -> Talk:
+        """Start a program in a session of its own. Raises Unreachable, and then doubts the connection."""
+        host = self.route[-1]
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self.sessions.acquire()
+        except TimeoutError as error:
+            raise failures.busy(host) from error
+        try:
+            async with asyncio.timeout(seconds):
+                return await session.start(self.connection, command)
+        except (OSError, asyncssh.Error) as error:
+            self.sessions.release()
+            await asyncio.sleep(0)  # a connection that has just been lost is closed one turn later
+            self._is_doubted = not isinstance(error, asyncssh.ChannelOpenError)
+            raise failures.of_session(host, error) from error
+        except BaseException:
+            self.sessions.release()
+            self._is_doubted = True
+            raise
