@@ -6,57 +6,51 @@ never green. Keeps law 13: what a service answered is shown capped, masked and v
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from app.core.display import masked, visible
-from app.core.service import HttpCheck, JsonCheck, TcpCheck
+from app.core.run import Checked
+from app.core.service import Check, HttpCheck, JsonCheck, TcpCheck
 
 # More of an answer than this is not read: whoever asks reads one byte more, so that a cut is noticed.
 BODY_BYTES = 1 << 20
 _VALUE_CAP = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """Whether a check holds, and a sentence with what was seen."""
-
-    is_green: bool
-    seen: str
-
-
 class _Unreadable(ValueError):
     """A document that has no single reading, or no such field; its text is the sentence to show."""
 
 
-def no_answer(why: str) -> Judged:
+def no_answer(check: Check, why: str) -> Checked:
     """Judge a check that got no answer: refused, timed out, cut off."""
-    return Judged(is_green=False, seen=f"no answer: {visible(masked(why), 200)}")
+    return Checked(check.label, is_green=False, seen=f"no answer: {visible(masked(why), 200)}")
 
 
-def judge_tcp(check: TcpCheck) -> Judged:
+def judge_tcp(check: TcpCheck) -> Checked:
     """Judge a connection that was accepted."""
-    return Judged(is_green=True, seen=f"{check.address}:{check.port} accepts connections")
+    return Checked(check.label, is_green=True, seen=f"{check.address}:{check.port} accepts connections")
 
 
-def judge_http(check: HttpCheck, status: int) -> Judged:
+def judge_http(check: HttpCheck, status: int) -> Checked:
     """Judge an HTTP status."""
     is_green = status == check.status
-    return Judged(is_green, f"status {status}" if is_green else f"status {status}, expected {check.status}")
+    return Checked(
+        check.label, is_green, f"status {status}" if is_green else f"status {status}, expected {check.status}"
+    )
 
 
-def judge_json(check: JsonCheck, status: int, body: bytes) -> Judged:
+def judge_json(check: JsonCheck, status: int, body: bytes) -> Checked:
     """Judge a JSON answer: status 2xx, and the field written exactly as the registry expects it."""
     if not 200 <= status <= 299:
-        return Judged(is_green=False, seen=f"status {status}, expected a JSON answer")
+        return Checked(check.label, is_green=False, seen=f"status {status}, expected a JSON answer")
     try:
         value = json_field(_document(body), check.field)
     except _Unreadable as unreadable:
-        return Judged(is_green=False, seen=str(unreadable))
+        return Checked(check.label, is_green=False, seen=str(unreadable))
     name, shown = visible(check.field, 200), visible(masked(value), _VALUE_CAP)
     is_green = value == check.equals
     expected = "" if is_green else f", expected {visible(check.equals, _VALUE_CAP)}"
-    return Judged(is_green, f"{name} is {shown}{expected}")
+    return Checked(check.label, is_green, f"{name} is {shown}{expected}")
 
 
 def json_field(document: Any, path: str) -> str:
