@@ -1,0 +1,178 @@
+"""What is SQLite's own: its connections, its files, and what its errors mean. Nothing else here names a pragma.
+
+The database's triggers and generated columns, the other half of the dialect, stand in the migrations. Writers begin
+with ``BEGIN IMMEDIATE``, so that of several processes one writes at a time and none has to give up half-way; readers
+are set to ``query_only`` and see one snapshot.
+"""
+
+import asyncio
+import os
+import sqlite3
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.core.errors import AskfirstError, Broken, Refused
+
+BUSY_MILLISECONDS = 10_000
+_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "fuse.sshfs", "fuse.glusterfs"})
+
+
+def reader(url: URL) -> AsyncEngine:
+    """Return an engine that can only read."""
+    return _engine(url, "BEGIN", "query_only=ON", pool_size=8, max_overflow=24)
+
+
+def writer(url: URL, *, foreign_keys: bool = True) -> AsyncEngine:
+    """Return the engine of the one writer; a migration that rebuilds tables runs without ``foreign_keys``."""
+    return _engine(url, "BEGIN IMMEDIATE", f"foreign_keys={int(foreign_keys)}", pool_size=1, max_overflow=0)
+
+
+def _engine(url: URL, begin: str, pragma: str, **pool: int) -> AsyncEngine:
+    engine = create_async_engine(url, connect_args={"timeout": BUSY_MILLISECONDS / 1000}, **pool)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves: sqlite3 would begin late, and never for a read
+        cursor = connection.cursor()
+        for each in ("journal_mode=WAL", "synchronous=FULL", "recursive_triggers=ON", pragma):
+            cursor.execute(f"PRAGMA {each}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin_now(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+@asynccontextmanager
+async def deadline(connection: AsyncConnection, seconds: float) -> AsyncIterator[None]:
+    """Interrupt whatever the connection still computes after so many seconds."""
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    interrupt = driver._conn.interrupt  # noqa: SLF001 - aiosqlite's own is a coroutine, which a timer cannot call
+    timer = asyncio.get_running_loop().call_later(seconds, interrupt)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def explain(error: DBAPIError) -> AskfirstError:
+    """Say what a failure of the database means, and what to do next."""
+    name = getattr(error.orig, "sqlite_errorname", None) or ""
+    kind, code, message, next_step = next(
+        (row for key, row in _MEANING.items() if name.startswith(key)),
+        (Broken, "store_failed", f"The database failed: {error.orig}", "Run `askfirst doctor`."),
+    )
+    return kind(message, code=code, next_step=next_step)
+
+
+_MEANING: dict[str, tuple[type[AskfirstError], str, str, str]] = {
+    "SQLITE_FULL": (
+        Broken,
+        "disk_full",
+        "The disk is full: nothing was recorded, so nothing was done.",
+        "Free space on the disk that holds the database, then repeat what you did.",
+    ),
+    "SQLITE_BUSY": (
+        Refused,
+        "store_busy",
+        "Another process holds the database: nothing was recorded.",
+        "Try again. If it stays so, look for a command that hangs.",
+    ),
+    "SQLITE_INTERRUPT": (
+        Refused,
+        "too_slow",
+        "The search took too long and was stopped.",
+        "Narrow it: name a service, a host or a shorter time.",
+    ),
+    "SQLITE_READONLY": (
+        Broken,
+        "store_readonly",
+        "The database cannot be written: nothing was recorded.",
+        "Let the user that runs Askfirst write the database's file and its folder.",
+    ),
+    "SQLITE_CANTOPEN": (
+        Broken,
+        "store_missing",
+        "The database cannot be opened.",
+        "Check ASKFIRST_DATABASE_URL, and that the user that runs Askfirst may write there.",
+    ),
+    "SQLITE_IOERR": (
+        Broken,
+        "store_io",
+        "The disk that holds the database failed.",
+        "Look at the machine's own log, then run `askfirst audit verify`.",
+    ),
+    "SQLITE_CORRUPT": (
+        Broken,
+        "store_corrupt",
+        "The database's file is damaged.",
+        "Stop Askfirst and restore the file from a backup.",
+    ),
+    "SQLITE_NOTADB": (
+        Broken,
+        "store_not_ours",
+        "The file is not a database of Askfirst.",
+        "Check ASKFIRST_DATABASE_URL.",
+    ),
+}
+
+
+def is_duplicate(error: DBAPIError) -> bool:
+    """Whether a row was refused because a unique value is taken, by an index or by the audit log's own trigger."""
+    text = str(error.orig)
+    return isinstance(error.orig, sqlite3.IntegrityError) and ("UNIQUE" in text or "holds this already" in text)
+
+
+def secure(path: Path) -> None:
+    """Make the file and its folder private before anything is written. Raises Refused where that cannot be."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+            if file.exists() and file.stat().st_mode & 0o077:
+                file.chmod(0o600)
+        mode = path.parent.stat().st_mode
+    except OSError as error:
+        raise Refused(
+            f"The database {path} cannot be opened privately: {error.strerror}.",
+            code="store_private",
+            next_step="Give the file and its folder to the user that runs Askfirst, or name another in "
+            "ASKFIRST_DATABASE_URL.",
+        ) from error
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise Refused(
+            f"Anybody on this machine may write in {path.parent}, where the database lies.",
+            code="store_private",
+            next_step=f"chmod o-w {path.parent}",
+        )
+    if (kind := filesystem(path.parent)) in _NETWORK:
+        raise Refused(
+            f"The database {path} lies on a network file system ({kind}), where SQLite's locks do not hold.",
+            code="store_network",
+            next_step="Name a file on a local disk in ASKFIRST_DATABASE_URL.",
+        )
+
+
+def filesystem(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
+    """Return the type of the file system that holds a folder, empty where the system does not tell."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    wanted, best = folder.resolve(), ("", "")
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        point = before.split()[4].replace("\\040", " ")
+        if wanted.is_relative_to(point) and len(point) >= len(best[0]):
+            best = (point, after.split()[0])
+    return best[1]

@@ -1,0 +1,88 @@
+"""The audit log: append-only, chained, with every shown column generated from the stored bytes; and its texts.
+
+The triggers are SQLite's own. `INSERT OR REPLACE` deletes the row it collides with and fires no delete trigger for it,
+so the insert trigger itself refuses a value that any unique column holds already. A database's owner can still drop a
+trigger; then the chain tells. Going down is refused while the log holds anything: no command of ours deletes it.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+GENERATED = {
+    "event_id": ("id", "TEXT"),
+    "type": ("type", "TEXT"),
+    "at": ("at", "TEXT"),
+    "by": ("by", "TEXT"),
+    "request": ("request", "TEXT"),
+    "version": ("version", "INTEGER"),
+    "service": ("service", "TEXT"),
+    "host": ("host", "TEXT"),
+}
+
+SQLITE_COLUMNS = ", ".join(
+    f"\"{column}\" {kind} GENERATED ALWAYS AS (json_extract(CAST(body AS TEXT), '$.{key}')) VIRTUAL"
+    for column, (key, kind) in GENERATED.items()
+)
+
+SQLITE = (
+    f"""CREATE TABLE audit (
+        seq INTEGER NOT NULL PRIMARY KEY, body BLOB NOT NULL, prev BLOB NOT NULL, hash BLOB NOT NULL, {SQLITE_COLUMNS},
+        CHECK (typeof(body) = 'blob' AND length(prev) = 32 AND length(hash) = 32),
+        CHECK (event_id IS NOT NULL AND type IS NOT NULL AND at IS NOT NULL AND "by" IS NOT NULL),
+        CHECK ((request IS NULL) = (version IS NULL)),
+        CHECK (json_extract(CAST(body AS TEXT), '$.seq') IS seq))""",
+    """CREATE TRIGGER audit_is_never_updated BEFORE UPDATE ON audit
+       BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
+    """CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit
+       BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
+    """CREATE TRIGGER audit_is_only_appended BEFORE INSERT ON audit
+       BEGIN
+         SELECT RAISE(ABORT, 'the audit log holds this already') WHERE EXISTS (
+           SELECT 1 FROM audit WHERE event_id = NEW.event_id
+           UNION ALL SELECT 1 FROM audit WHERE request = NEW.request AND version = NEW.version);
+         SELECT RAISE(ABORT, 'this is not the next row of the audit log')
+           WHERE NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM audit)
+           OR NEW.prev IS NOT coalesce((SELECT hash FROM audit ORDER BY seq DESC LIMIT 1), zeroblob(32));
+       END""",
+    """CREATE TRIGGER audit_head_is_never_deleted BEFORE DELETE ON audit_head
+       BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
+    """CREATE TRIGGER audit_head_is_alone BEFORE INSERT ON audit_head
+       BEGIN SELECT RAISE(ABORT, 'the audit log has one head'); END""",
+    """CREATE TRIGGER audit_head_follows BEFORE UPDATE ON audit_head
+       WHEN NEW.id <> 1 OR NEW.seq IS NOT (SELECT max(seq) FROM audit)
+         OR NEW.hash IS NOT (SELECT hash FROM audit ORDER BY seq DESC LIMIT 1)
+       BEGIN SELECT RAISE(ABORT, 'the head is not the last row of the audit log'); END""",
+)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "audit_head",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("seq", sa.Integer, nullable=False),
+        sa.Column("hash", sa.LargeBinary, nullable=False),
+        sa.CheckConstraint("id = 1", name="audit_has_one_head"),
+    )
+    op.execute(sa.text("INSERT INTO audit_head (id, seq, hash) VALUES (1, 0, :none)").bindparams(none=bytes(32)))
+    for statement in {"sqlite": SQLITE}[op.get_bind().dialect.name]:
+        op.execute(sa.text(statement))
+    op.create_index("audit_event", "audit", ["event_id"], unique=True)
+    op.create_index("audit_request_version", "audit", ["request", "version"], unique=True)
+    for column in ("type", "by", "service", "host", "at"):
+        op.create_index(f"audit_{column}", "audit", [column, "seq"])
+    op.create_table(
+        "texts",
+        sa.Column("commitment", sa.Text, primary_key=True),
+        sa.Column("salt", sa.LargeBinary, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+    )
+
+
+def downgrade() -> None:
+    if op.get_bind().scalar(sa.text("SELECT seq FROM audit_head")):
+        raise RuntimeError("the audit log holds events; no command deletes it")
+    for table in ("texts", "audit", "audit_head"):
+        op.drop_table(table)
