@@ -21,7 +21,7 @@ from app.ssh import failures, keys, trips, wire
 
 CONNECT_SECONDS = 10.0
 KEEPALIVE_SECONDS = 15.0
-_KEX = ("mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256")
+KEX = ("mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256")
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes256-ctr", "aes128-ctr")
 _MACS = ("hmac-sha2-256", "hmac-sha2-512")
 
@@ -126,7 +126,7 @@ def _options(host: Host, client: _Client, pins: tuple[asyncssh.SSHKey, ...]) -> 
         tunnel=None,
         proxy_command=None,
         canonicalize_hostname=False,
-        kex_algs=_KEX,
+        kex_algs=KEX,
         encryption_algs=_CIPHERS,
         mac_algs=_MACS,
         signature_algs=keys.SIGNATURES,
