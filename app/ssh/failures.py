@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import asyncssh
 from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
 
-from app.core.errors import HostKeyChanged, Unreachable
+from app.core.errors import HostKeyChanged, Lost, Unreachable
 from app.core.service import Host
 from app.ssh.keys import fingerprint
 
@@ -72,6 +72,47 @@ def of_session(host: Host, error: Exception) -> Unreachable:
             step = f"Raise MaxSessions in the host's sshd_config, or look at why it refuses the user {host.user}."
             return _unreachable(host, "session_refused", "refused to start a session", step)
     return _unreachable(host, "connection_lost", "closed the connection before anything was sent", f"{_AGAIN}.")
+
+
+def of_sudo(host: Host, status: int | None, complaint: bytes) -> Unreachable | None:
+    """Tell that sudo would not start the gate, by its own words; None where it was something else.
+
+    Only for a session that printed nothing on standard output: then not even the gate's first line was reached.
+    """
+    is_missing = status == 127 and b"sudo" in complaint
+    if not host.sudo or not (is_missing or (status == 1 and complaint.startswith(b"sudo:"))):
+        return None
+    what = "has no sudo" if is_missing else f"does not let {host.user} use sudo for the gate"
+    line = f"{host.user} ALL=(root) NOPASSWD: /usr/bin/sh -s"
+    step = f"Put this line into /etc/sudoers.d/askfirst on {host.name}, or set sudo: false: {line}"
+    return _unreachable(host, "sudo_missing", what, step)
+
+
+def late(host: Host, seconds: float) -> Unreachable:
+    """No whole answer came in time."""
+    step = (
+        f"Try again; if it stays so, look for what hangs on {host.name} (a full disk, a manager that does not answer)."
+    )
+    return _unreachable(host, "timeout", f"gave no whole answer in {seconds:g} seconds", step)
+
+
+def garbled(host: Host) -> Unreachable:
+    """The answer is no answer of the gate."""
+    step = f"Look at what a start-up file of {host.user} prints on {host.name}, and try again."
+    return _unreachable(host, "garbled", "answered something that the gate does not say", step)
+
+
+def lost(host: Host, error: Exception) -> Lost:
+    """The line was lost, or the answer makes no sense, after a warrant was sent: it may have run."""
+    match error:
+        case TimeoutError():
+            code, what = "run_timeout", "has not said in time how the command ended"
+        case Unreachable(code="garbled") | ValueError() | KeyError():
+            code, what = "garbled", "answered something that the gate does not say"
+        case _:
+            code, what = "line_lost", "was lost in the middle of the run"
+    step = "Do not restart it by hand: Askfirst finds out from the host itself whether it ran."
+    return Lost(f"{where(host)} {what}. It may have run.", code=code, next_step=step)
 
 
 def busy(host: Host) -> Unreachable:

@@ -13,12 +13,15 @@ class Talk(asyncssh.SSHClientSession[bytes]):
     """What asyncssh calls as things happen on the channel, and what the gate's caller reads from at its own pace.
 
     ``complaint`` is the first 4 KiB of standard error. ``status`` is the exit status, None until it came (and for good
-    where the connection was lost or the program was killed).
+    where the connection was lost or the program was killed). ``was_cut`` tells that the connection itself was lost,
+    ``has_spoken`` that something came on standard output.
     """
 
     def __init__(self) -> None:
         self.status: int | None = None
         self.complaint = b""
+        self.was_cut = False
+        self.has_spoken = False
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._pieces: deque[bytes] = deque()
         self._buffered = 0
@@ -32,6 +35,7 @@ class Talk(asyncssh.SSHClientSession[bytes]):
         if datatype == asyncssh.EXTENDED_DATA_STDERR:
             self.complaint += data[: _ERROR_BYTES - len(self.complaint)]
             return
+        self.has_spoken = True
         self._pieces.append(data)
         self._buffered += len(data)
         if self._buffered > _BUFFERED_BYTES and self._channel:
@@ -46,6 +50,7 @@ class Talk(asyncssh.SSHClientSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._has_ended = True
+        self.was_cut = exc is not None
         self._news.set()
 
     async def read(self) -> bytes:

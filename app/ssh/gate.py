@@ -1,0 +1,169 @@
+"""Real hosts, by way of the gate: probe, restart, burn, result, and the checks. Fulfils ``flow.ports.Hosts``.
+
+Nothing else in Askfirst starts a program on a host, and this starts only one: the gate, given to the constant command
+``sh -s`` (or ``sudo -n sh -s``) on its standard input, so that no login shell reads data. It decides nothing and repeats
+nothing that may have run. Keeps law 12: before the first byte of a warrant is sent a failure is Unreachable, ever after
+it is Lost; and a reader who goes away closes the channel, never the command.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+from app.core.errors import Unreachable
+from app.core.facts import Facts, Record
+from app.core.reading import facts
+from app.core.records import Reader
+from app.core.run import Checked, Exited, Progress, Spool, SpoolState
+from app.core.service import Check, Host, Service
+from app.gate import build
+from app.ssh import answers, failures, http
+from app.ssh.keys import ClientKey
+from app.ssh.pool import Connections
+from app.ssh.session import Talk
+
+ANSWER_BYTES = 4 << 20
+# A run may print much more than is stored; that is read on, and dropped, so that its end is seen.
+STREAM_BYTES = 64 << 20
+
+
+class SshHosts:
+    """The hosts of the registry, over SSH."""
+
+    def __init__(
+        self,
+        key_path: Path,
+        *,
+        now: Callable[[], float] = time.time,
+        answer_seconds: float = 20.0,
+        run_seconds: float = 900.0,
+    ) -> None:
+        """Take the private key's path, and how long an answer and a run may take."""
+        self._connections = Connections(ClientKey(key_path))
+        self._now = now
+        self._answer_seconds = answer_seconds
+        self._run_seconds = run_seconds
+
+    async def probe(self, host: Host, services: Sequence[Service], via: Sequence[Host] = ()) -> Facts:
+        """Take the facts of a host in one go, for these services."""
+        nonce = secrets.token_hex(16)
+        records = await self._ask(host, via, build.probe_input(nonce, services), Reader(nonce, "probe", ANSWER_BYTES))
+        return facts(records, self._now(), services)
+
+    async def restart(self, host: Host, warrant: str, via: Sequence[Host] = ()) -> AsyncIterator[Progress]:
+        """Run a warrant's text. Raises Unreachable only where nothing can have run, Lost ever after."""
+        nonce = secrets.token_hex(16)
+        data = build.restart_input(nonce, warrant)
+        async with self._connections.talk(host, via, _command(host)) as talk:
+            _send(host, talk, data)
+            async for progress in _follow(host, talk, Reader(nonce, "restart", STREAM_BYTES), self._run_seconds):
+                yield progress
+
+    async def burn(self, host: Host, request_id: str, via: Sequence[Host] = ()) -> Spool:
+        """Make the warrant unusable, or read what became of it. Never answers UNSPENT."""
+        nonce = secrets.token_hex(16)
+        records = await self._ask(host, via, build.burn_input(nonce, request_id), Reader(nonce, "burn", STREAM_BYTES))
+        spool = _spool(host, records)
+        if spool.state is SpoolState.UNSPENT:
+            raise failures.garbled(host)
+        return spool
+
+    async def result(self, host: Host, request_id: str, via: Sequence[Host] = ()) -> Spool:
+        """Read what the spool holds about a warrant, changing nothing."""
+        nonce = secrets.token_hex(16)
+        reader = Reader(nonce, "result", STREAM_BYTES)
+        return _spool(host, await self._ask(host, via, build.result_input(nonce, request_id), reader))
+
+    async def check(self, host: Host, check: Check, via: Sequence[Host] = ()) -> Checked:
+        """Make one check through the SSH connection, from the host's own point of view."""
+        async with self._connections.connection(host, via) as connection:
+            checked = await http.run(connection, check)
+            if connection.is_closed():
+                raise failures.of_session(host, ConnectionError())
+            return checked
+
+    def keep(self, host: Host) -> None:
+        """Keep the connection to this host open from now on: a request on it is alive."""
+        self._connections.keep(host)
+
+    def release(self, host: Host) -> None:
+        """Let the connection go once nothing needs it."""
+        self._connections.release(host)
+
+    async def close(self) -> None:
+        """Close all connections. What runs on a host goes on."""
+        await self._connections.close()
+
+    async def _ask(self, host: Host, via: Sequence[Host], data: bytes, reader: Reader) -> list[Record]:
+        """Have the gate answer, whole. Raises Unreachable: a partial answer is no answer."""
+        records: list[Record] = []
+        try:
+            async with (
+                asyncio.timeout(self._answer_seconds),
+                self._connections.talk(host, via, _command(host)) as talk,
+            ):
+                _send(host, talk, data)
+                while piece := await talk.read():
+                    records += reader.feed(piece)
+                _check_end(host, talk, reader)
+        except TimeoutError as error:
+            raise failures.late(host, self._answer_seconds) from error
+        return records
+
+
+async def _follow(host: Host, talk: Talk, reader: Reader, seconds: float) -> AsyncIterator[Progress]:
+    """Read the gate's answer to a warrant as it comes. Whatever goes wrong from here on is Lost."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    run = answers.Run()
+    try:
+        while piece := await _next(talk, deadline):
+            for record in reader.feed(piece):
+                if progress := run.take(record):
+                    yield progress
+                if isinstance(progress, Exited):
+                    return
+        reader.close()
+        yield run.end()
+    except (Unreachable, TimeoutError, ValueError, KeyError) as error:
+        cause = ConnectionError() if talk.was_cut else error
+        raise _refused_by_sudo(host, talk) or failures.lost(host, cause) from error
+
+
+def _check_end(host: Host, talk: Talk, reader: Reader) -> None:
+    """Raise Unreachable unless the answer is whole, saying as well as possible why it is not."""
+    try:
+        reader.close()
+    except Unreachable as error:
+        if talk.was_cut:
+            raise failures.of_session(host, ConnectionError()) from error
+        raise _refused_by_sudo(host, talk) or error from error
+
+
+def _refused_by_sudo(host: Host, talk: Talk) -> Unreachable | None:
+    """Tell that the gate was never started: sudo complained, and not even the gate's first line was printed."""
+    return None if talk.has_spoken else failures.of_sudo(host, talk.status, talk.complaint)
+
+
+def _spool(host: Host, records: Sequence[Record]) -> Spool:
+    try:
+        return answers.spool(records)
+    except (ValueError, KeyError) as error:
+        raise failures.garbled(host) from error
+
+
+async def _next(talk: Talk, deadline: float) -> bytes:
+    async with asyncio.timeout_at(deadline):
+        return await talk.read()
+
+
+def _send(host: Host, talk: Talk, data: bytes) -> None:
+    try:
+        talk.send(data)
+    except OSError as error:
+        raise failures.of_session(host, error) from error
+
+
+def _command(host: Host) -> str:
+    return "sudo -n sh -s" if host.sudo else "sh -s"
