@@ -1,4 +1,4 @@
-"""Text that came from a host or a person, made harmless to show and safe to keep.
+"""Text, times and command lines from a host or a person, made harmless to show and safe to keep.
 
 Two steps, both total, and both without effect on what they have treated already. ``masked`` takes secrets out and comes
 before anything is stored; ``visible`` comes before anything is shown, and writes each character that a screen would act
@@ -12,6 +12,7 @@ one slow.
 import re
 import unicodedata
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from functools import lru_cache
 
 MASK = "•••"
@@ -101,6 +102,26 @@ def argv(words: Iterable[str], cap: int = 300) -> str:
         is_secret = not is_hidden and _SECRET_NEXT.fullmatch(word) is not None
     more = f" … {len(words) - WORDS_CAP:,} more words" if len(words) > WORDS_CAP else ""
     return visible(" ".join(shown), cap) + more
+
+
+def moment(at: float) -> str:
+    """Write epoch seconds that a host gave as UTC, ``2026-01-27 10:15:00 UTC``."""
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        return "a time that is none"
+
+
+def span(seconds: float) -> str:
+    """Write how long something took or lasts in its two largest units, ``6 d 4 h``; a negative span as its size."""
+    if not abs(seconds) < 1e11:
+        return "an unknown time"
+    rest, parts = round(abs(seconds)), []
+    for size, name in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        count, rest = divmod(rest, size)
+        parts.append(f"{count} {name}" if count else "")
+    first = next((index for index, part in enumerate(parts) if part), len(parts))
+    return " ".join(part for part in parts[first : first + 2] if part) or "0 s"
 
 
 def _quoted(word: str) -> str:
