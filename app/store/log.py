@@ -15,6 +15,7 @@ Every other column is generated from ``body`` by the database, so that what is s
 import asyncio
 import hashlib
 import json
+import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.commitment import Text
 from app.core.errors import AskfirstError, Broken, Conflict
+from app.core.events import iso
 from app.store import sqlite
 from app.store.tables import AUDIT, TEXTS
 
@@ -49,6 +51,11 @@ def canonical(body: Mapping[str, Any]) -> bytes:
             code="event_not_exact",
             next_step="Report this: it is a fault of Askfirst.",
         ) from error
+
+
+def body_for(kind: str, data: Mapping[str, Any], *, event_id: str, at: float, by: str, **about: str) -> dict[str, Any]:
+    """Write an event that is no request's; ``about`` may name a service and a host."""
+    return {"type": kind, "id": event_id, "at": iso(at), "by": by, "data": dict(data), **about}
 
 
 def link(prev: bytes, body: bytes) -> bytes:
@@ -113,6 +120,14 @@ class Tx:
                 body = text.body.encode("utf-8", "surrogateescape")
                 row = {"commitment": text.commitment, "salt": text.salt, "body": body}
                 await self.connection.execute(insert(TEXTS).values(row))
+
+    async def keep_words(self, body: str) -> str:
+        """Keep a text that was written just now, with a fresh salt, and return its commitment; nothing for no text."""
+        if not body:
+            return ""
+        text = Text(secrets.token_bytes(16), body)
+        await self.keep([text])
+        return text.commitment
 
 
 def id_is_used(event_id: str) -> Conflict:

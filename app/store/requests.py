@@ -58,8 +58,8 @@ async def create(
     async def change(tx: Tx) -> Request:
         if key is not None and (known := await _asked_with(tx.connection, event.requester, key, key_digest)):
             return await _stored(tx.connection, known)
-        request = lifecycle.begin(request_id, event)
         body = {**body_of(event, request_id, 1), "service": event.service, "host": event.host}
+        request = lifecycle.begin(request_id, _as_kept(body))
         if await tx.recorded(body) is not None:
             return await _stored(tx.connection, request_id)
         await _refuse_second(tx.connection, event.service)
@@ -93,10 +93,11 @@ async def append(db: Database, request: Request, event: Event, texts: Iterable[T
             return stored
         if stored.version != request.version:
             raise too_late(stored)
-        after = lifecycle.apply(stored, event)
-        await tx.record(_body(request, event, after.version))
+        body = _body(stored, event, stored.version + 1)
+        after = lifecycle.apply(stored, _as_kept(body))
+        await tx.record(body)
         await tx.keep(kept)
-        await _project(tx.connection, after, event, int(rows[0]["seq"]), kept)
+        await _project(tx.connection, after, _as_kept(body), int(rows[0]["seq"]), kept)
         return after
 
     return await db.write(change)
@@ -172,6 +173,11 @@ def too_late(stored: Request) -> Conflict:
 
 def _body(request: Request, event: Event, version: int) -> dict[str, Any]:
     return {**body_of(event, request.id, version), "service": request.service, "host": request.host}
+
+
+def _as_kept(body: dict[str, Any]) -> Event:
+    """Read the event as the log will give it back (its time rounded), so that row and log cannot differ."""
+    return event_of(body_in(canonical(body)))
 
 
 def _fold(request_id: str, rows: Sequence[dict[str, Any]]) -> Request:

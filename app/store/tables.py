@@ -135,6 +135,7 @@ class ProposalRow(SQLModel, table=True):
     at: float
     base_revision: int
     changes: str
+    note_text: str
     state: str
     decided_by: str | None
     decided_at: float | None
@@ -209,7 +210,6 @@ class SessionRow(SQLModel, table=True):
     opened_at: float
     seen_at: float
     signed_in_at: float
-    address: str
 
 
 class AttemptRow(SQLModel, table=True):

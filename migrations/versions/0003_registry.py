@@ -28,8 +28,7 @@ def upgrade() -> None:
         sa.Column("by", sa.Text, nullable=False),
         sa.Column("at", sa.Double, nullable=False),
         sa.Column("base_revision", sa.Integer, nullable=False),
-        sa.Column("changes", sa.Text, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("changes", "note_text", "state")),
         sa.Column("decided_by", sa.Text),
         sa.Column("decided_at", sa.Double),
     )

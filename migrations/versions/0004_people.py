@@ -35,7 +35,6 @@ def upgrade() -> None:
         sa.Column("digest", sa.Text, primary_key=True),
         _person(),
         *(sa.Column(name, sa.Double, nullable=False) for name in ("opened_at", "seen_at", "signed_in_at")),
-        sa.Column("address", sa.Text, nullable=False),
     )
     op.create_index("sessions_person", "sessions", ["person"])
     op.create_table(
