@@ -10,6 +10,7 @@ from app.core.errors import Refused
 from app.core.facts import Process
 from app.core.manager import Found, Missing, Several, Unseen
 from app.core.verdict import Code, Finding
+from app.core.warrant import WORD
 from app.core.ways import Holder, Ways
 
 UNCLAIMED = "not claimed"
@@ -148,6 +149,10 @@ def restart(ways: Ways) -> Finding:
         return _unseen("restart", claimed, visible(refused.message), visible(refused.next_step))
     if not ways.manager.is_driven:
         observed = f"this version recognises {ways.manager.label} and does not restart through it"
+        return _unseen("restart", claimed, observed, advice.not_driven(ways))
+    odd = next((word for word in command.argv if not WORD.fullmatch(word)), None)
+    if odd is not None:
+        observed = f"no warrant can hold the word {visible(odd, 100)}"
         return _unseen("restart", claimed, observed, advice.not_driven(ways))
     return _agrees("restart", claimed, f"{argv(command.argv)}, as {visible(command.user)}")
 

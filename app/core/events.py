@@ -183,7 +183,8 @@ class Settled(Event):
     evidence_text: str
 
 
-_KINDS: dict[str, type[Event]] = {kind.type: kind for kind in Event.__subclasses__()}
+# With slots, dataclass makes each class a second time; until it is collected the first one is a subclass too.
+KINDS: dict[str, type[Event]] = {kind.type: kind for kind in Event.__subclasses__() if "__slots__" in vars(kind)}
 _ENVELOPE = frozenset({"id", "at", "by"})
 
 
@@ -203,7 +204,7 @@ def body_of(event: Event, request: str, version: int) -> dict[str, Any]:
 
 def event_of(body: Mapping[str, Any]) -> Event:
     """Read an event back. Raises Broken for a type or a field that this version does not know."""
-    kind = _KINDS.get(str(body.get("type")))
+    kind = KINDS.get(str(body.get("type")))
     data = dict(body.get("data", {}))
     names = {each.name for each in fields(kind)} - _ENVELOPE if kind else set()
     if kind is None or set(data) != names:

@@ -140,6 +140,8 @@ def eligibility_refusal(request: Request, person: Person) -> Refused | None:
         return _no("own_request", "You asked for this restart yourself.", _others(request))
     if Role.APPROVER not in person.roles:
         return _no("not_approver", f"{person.name} does not have the role approver.", _others(request))
+    if not request.groups:
+        return _no("no_policy", "The request's policy names no group, so nobody may approve it.", "Ask again.")
     for groups in request.groups:
         joined = [person.groups[group] for group in groups if group in person.groups]
         if not joined:

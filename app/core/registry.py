@@ -96,6 +96,12 @@ def problems(registry: Registry, managers: Mapping[str, Manager]) -> list[tuple[
 def _jump(host: Host, registry: Registry) -> Iterator[Problem]:
     if host.jump is not None and registry.host(host.jump) is None:
         yield Problem("jump", f"there is no host {host.jump!r} in the registry")
+    passed, hop = [host.name], registry.host(host.jump or "")
+    while hop is not None and hop.name not in passed:
+        passed.append(hop.name)
+        hop = registry.host(hop.jump or "")
+    if hop is not None and hop.name == host.name and len(passed) > 1:
+        yield Problem("jump", f"the jump hosts go in a circle: {' → '.join((*passed, host.name))}")
 
 
 def _under(service: Service, managers: Mapping[str, Manager]) -> Iterable[Problem]:
@@ -117,8 +123,13 @@ def _placed(service: Service, registry: Registry) -> Iterator[Problem]:
             continue
         for port in sorted(set(other.ports) & set(service.ports)):
             yield Problem("ports", f"port {port} of {service.host} is already claimed by {other.name}")
-        if (other.manager, other.unit, other.user) == (service.manager, service.unit, service.user):
+        if _called(other) == _called(service):
             yield Problem("unit", f"{other.name} already claims this unit")
+
+
+def _called(service: Service) -> tuple[str | None, ...]:
+    """What tells one unit of a host from another."""
+    return service.manager, service.unit, service.user, service.config
 
 
 def _twice(registry: Registry) -> Iterator[tuple[Kind, str, Problem]]:

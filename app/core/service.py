@@ -149,8 +149,10 @@ def _port(name: str, value: int) -> Problem | None:
 
 
 def _path(name: str, value: str | None) -> Problem | None:
-    plain = value is None or (PATH.fullmatch(value) is not None and not {"..", "."} & set(value.split("/")))
-    return _either(plain, name, "an absolute path without '..', of letters, digits and @ . _ : + = , / - only")
+    parts = value[1:].split("/") if value not in {None, "/"} else []
+    plain = value is None or (PATH.fullmatch(value) is not None and not {"..", ".", ""} & set(parts))
+    hint = "an absolute path as the host writes it, without '..' or a '/' at its end, of letters, digits, @._:+=,/-"
+    return _either(plain, name, hint)
 
 
 def _check(name: str, check: Check) -> list[Problem | None]:

@@ -46,7 +46,7 @@ _KEYS = (
 )
 _LISTS = frozenset({"argv", "identity"})
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
-_WORD = re.compile(r"[A-Za-z0-9@._:/=+,-]+")
+WORD = re.compile(r"[A-Za-z0-9@._:/=+,-]+")
 _IDENTITY = re.compile(r"[!-~]+(?: [!-~]+)*")
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -77,9 +77,9 @@ class Warrant:
     def text(self) -> str:
         """Write the warrant. Raises Refused where a field cannot be written so that it is read back the same."""
         values: dict[str, str | tuple[str, ...]] = {
-            **{key: escape(str(getattr(self, key.replace("-", "_")))) for key in _KEYS if key not in _LISTS},
+            **{key: _one(str(getattr(self, key.replace("-", "_"))), key) for key in _KEYS if key not in _LISTS},
             "not-after": datetime.fromtimestamp(self.not_after, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "argv": _all(self.argv, _WORD, "argv"),
+            "argv": _all(self.argv, WORD, "argv"),
             "identity": _all(self.identity, _IDENTITY, "identity"),
         }
         lines = [HEADER]
@@ -150,15 +150,30 @@ def _from_values(values: dict[str, list[str]]) -> Warrant:
     )
 
 
+def _one(value: str, key: str) -> str:
+    """Escape a value. Two texts of the same bytes would be one warrant: only the one that is read back is written."""
+    try:
+        written = escape(value)
+    except UnicodeEncodeError:
+        written = ""
+    if unescape(written) != value:
+        raise _unwritable(key, value)
+    return written
+
+
 def _all(items: Iterable[str], pattern: re.Pattern[str], key: str) -> tuple[str, ...]:
     for item in items:
         if not pattern.fullmatch(item):
-            raise Refused(
-                f"{key} cannot hold {item[:80]!a}",
-                code="warrant_field",
-                next_step="Correct the service's entry in the registry, then ask again.",
-            )
+            raise _unwritable(key, item)
     return tuple(items)
+
+
+def _unwritable(key: str, value: str) -> Refused:
+    return Refused(
+        f"{key} cannot hold {value[:80]!a}",
+        code="warrant_field",
+        next_step="Correct the service's entry in the registry, then ask again.",
+    )
 
 
 def _unreadable(why: str) -> Refused:
