@@ -21,7 +21,7 @@ class Run:
         """Begin with nothing said."""
         self._kept = 0
         self._is_full = False
-        self._differs: list[str] = []
+        self._differs: list[str] | None = None
         self._refusal: str | None = None
 
     def take(self, record: Record) -> Progress | None:
@@ -34,7 +34,7 @@ class Run:
             case "exit":
                 return Exited(int(record.fields["status"]))
             case "differs":
-                self._differs.append(record.fields["line"])
+                self._differs = [*(self._differs or ()), record.fields["line"]]
             case "refused":
                 self._refusal = record.fields["why"]
             case kind:
@@ -45,8 +45,9 @@ class Run:
         """Say why nothing ran, once the answer is complete and no exit status was among it."""
         if self._refusal is not None:
             return Refusal(self._refusal)
-        if self._differs:
-            return Differs(tuple(self._differs))
+        if self._differs is not None:
+            # One empty line stands for no lines: there is no live process any more.
+            return Differs(tuple(line for line in self._differs if line))
         raise ValueError("the answer is complete and says neither that it ran nor that it did not")
 
     def _capped(self, output: Output) -> Output | None:
@@ -59,8 +60,8 @@ class Run:
         return Output(output.offset, output.data[: max(room, 0)] + _DROPPED)
 
 
-def spool(records: Iterable[Record]) -> Spool:
-    """Read what the spool holds about one warrant."""
+def spool(records: Iterable[Record]) -> Spool | Refusal:
+    """Read what the spool holds about one warrant. A Refusal where the gate could not use its spool."""
     state: SpoolState | None = None
     status: int | None = None
     printed, run = bytearray(), Run()
@@ -70,6 +71,8 @@ def spool(records: Iterable[Record]) -> Spool:
             status = int(record.get("status")) if record.get("status") else None
         elif isinstance(piece := run.take(record), Output):
             printed += piece.data
+    if state is None and isinstance(end := run.end(), Refusal):
+        return end
     if state is None or (state is SpoolState.EXITED) != (status is not None):
         raise ValueError("the spool's state is missing, or does not fit its exit status")
     return Spool(state, status, bytes(printed))

@@ -1,7 +1,8 @@
 """Why a host could not be reached, as a sentence each, with the next step for the person who reads it.
 
-It catches nothing itself. Every foreign exception of this ring becomes one of ours here, with its cause kept, and no
-text of the other side goes into a message: a host's words are hostile (law 13). All of them mean that nothing was run.
+It catches nothing itself. Every foreign exception of this ring becomes one of ours here, with its cause kept, and what
+the other side said goes into a message only where ``display`` has made it visible (law 13). All but ``lost`` mean that
+nothing was run.
 """
 
 import errno
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 import asyncssh
 from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
 
+from app.core.display import visible
 from app.core.errors import HostKeyChanged, Lost, Unreachable
 from app.core.service import Host
 from app.ssh.keys import fingerprint
@@ -100,6 +102,12 @@ def garbled(host: Host) -> Unreachable:
     """The answer is no answer of the gate."""
     step = f"Look at what a start-up file of {host.user} prints on {host.name}, and try again."
     return _unreachable(host, "garbled", "answered something that the gate does not say", step)
+
+
+def spool_unusable(host: Host, why: str) -> Unreachable:
+    """The gate's own word that it cannot read or write its spool (a full disk, say)."""
+    step = f"Make room or set the rights on {host.name}; Askfirst asks again by itself."
+    return _unreachable(host, "spool_unusable", f"cannot use the gate's spool: {visible(why, 200)}", step)
 
 
 def lost(host: Host, error: Exception) -> Lost:

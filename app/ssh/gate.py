@@ -1,9 +1,9 @@
 """Real hosts, by way of the gate: probe, restart, burn, result, and the checks. Fulfils ``flow.ports.Hosts``.
 
 Nothing else in Askfirst starts a program on a host, and this starts only one: the gate, given to the constant command
-``sh -s`` (or ``sudo -n sh -s``) on its standard input, so that no login shell reads data. It decides nothing and repeats
-nothing that may have run. Keeps law 12: before the first byte of a warrant is sent a failure is Unreachable, ever after
-it is Lost; and a reader who goes away closes the channel, never the command.
+``sh -s`` (or ``sudo -n sh -s``) on its standard input, so that no login shell reads data. It decides nothing and
+repeats nothing that may have run. Keeps law 12: before the first byte of a warrant is sent a failure is Unreachable,
+ever after it is Lost; and a reader who goes away closes the channel, never the command.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from app.core.errors import Unreachable
 from app.core.facts import Facts, Record
 from app.core.reading import facts
 from app.core.records import Reader
-from app.core.run import Checked, Exited, Progress, Spool, SpoolState
+from app.core.run import Checked, Exited, Progress, Refusal, Spool, SpoolState
 from app.core.service import Check, Host, Service
 from app.gate import build
 from app.ssh import answers, failures, http
@@ -148,9 +148,12 @@ def _refused_by_sudo(host: Host, talk: Talk) -> Unreachable | None:
 
 def _spool(host: Host, records: Sequence[Record]) -> Spool:
     try:
-        return answers.spool(records)
+        spool = answers.spool(records)
     except (ValueError, KeyError) as error:
         raise failures.garbled(host) from error
+    if isinstance(spool, Refusal):
+        raise failures.spool_unusable(host, spool.why)
+    return spool
 
 
 async def _next(talk: Talk, deadline: float) -> bytes:

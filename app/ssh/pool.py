@@ -36,7 +36,7 @@ class Connections:
 
     def __init__(self, key: ClientKey, *, idle_seconds: float = IDLE_SECONDS) -> None:
         """Take the key to sign in with; nothing is connected yet."""
-        self._key = key
+        self.key = key
         self._idle_seconds = idle_seconds
         self._links: dict[str, _Link] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -99,6 +99,7 @@ class Connections:
             return link, await what(link, was_open)
         except Unreachable:
             self._give_back(link)
+            await asyncio.sleep(0)  # a connection that has just been lost is known to be closed one turn later
             if not was_open or link.is_live:
                 raise
         except BaseException:
@@ -137,7 +138,7 @@ class Connections:
         self, host: Host, jump: tuple[Host, asyncssh.SSHClientConnection] | None
     ) -> asyncssh.SSHClientConnection:
         async with self._connects:
-            return await dial(host, self._key, jump=jump)
+            return await dial(host, self.key, jump=jump)
 
     def _give_back(self, link: "_Link") -> None:
         link.uses -= 1
@@ -215,9 +216,10 @@ class _Link:
                 return await session.start(self.connection, command)
         except (OSError, asyncssh.Error) as error:
             self.sessions.release()
-            await asyncio.sleep(0)  # a connection that has just been lost is closed one turn later
+            await asyncio.sleep(0)  # as above
+            is_lost = self.connection.is_closed()
             self._is_doubted = not isinstance(error, asyncssh.ChannelOpenError)
-            raise failures.of_session(host, error) from error
+            raise failures.of_session(host, ConnectionError() if is_lost else error) from error
         except BaseException:
             self.sessions.release()
             self._is_doubted = True

@@ -14,7 +14,7 @@ class Talk(asyncssh.SSHClientSession[bytes]):
 
     ``complaint`` is the first 4 KiB of standard error. ``status`` is the exit status, None until it came (and for good
     where the connection was lost or the program was killed). ``was_cut`` tells that the connection itself was lost,
-    ``has_spoken`` that something came on standard output.
+    ``has_spoken`` that something came on standard output. ``buffered_bytes`` have come and were not read yet.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Talk(asyncssh.SSHClientSession[bytes]):
         self.has_spoken = False
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._pieces: deque[bytes] = deque()
-        self._buffered = 0
+        self.buffered_bytes = 0
         self._has_ended = False
         self._news = asyncio.Event()
 
@@ -37,8 +37,8 @@ class Talk(asyncssh.SSHClientSession[bytes]):
             return
         self.has_spoken = True
         self._pieces.append(data)
-        self._buffered += len(data)
-        if self._buffered > _BUFFERED_BYTES and self._channel:
+        self.buffered_bytes += len(data)
+        if self.buffered_bytes > _BUFFERED_BYTES and self._channel:
             self._channel.pause_reading()
         self._news.set()
 
@@ -61,8 +61,8 @@ class Talk(asyncssh.SSHClientSession[bytes]):
             self._news.clear()
             await self._news.wait()
         piece = self._pieces.popleft()
-        self._buffered -= len(piece)
-        if self._buffered <= _BUFFERED_BYTES and self._channel and not self._has_ended:
+        self.buffered_bytes -= len(piece)
+        if self.buffered_bytes <= _BUFFERED_BYTES and self._channel and not self._has_ended:
             self._channel.resume_reading()
         return piece
 

@@ -57,7 +57,6 @@ class Sshd:
             "127.0.0.1",
             port,
             server_factory=lambda: _Server(self),
-            process_factory=self._run,
             encoding=None,
             line_editor=False,
             keepalive_interval=0,
@@ -104,15 +103,14 @@ class Sshd:
     def note(self, connection: asyncssh.SSHServerConnection, *, is_open: bool) -> None:
         (self._connections.add if is_open else self._connections.discard)(connection)
 
-    async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+    async def run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        """Serve one session: read its whole input, run its command in a real shell, carry what it prints."""
         self.commands.append(process.command or "")
-        if self._breaks(Cut.BEFORE_SESSION):
-            return
         if self.answers:
             await self.answers(process)
             return
         data = await process.stdin.read()
-        if self._breaks(Cut.AFTER_INPUT):
+        if self.breaks(Cut.AFTER_INPUT):
             return
         child = await asyncio.create_subprocess_exec(
             *("sh", "-c", process.command or "exit 1"),
@@ -135,11 +133,13 @@ class Sshd:
         try:
             child.stdin.write(data)
             child.stdin.close()
-            async for line in child.stdout:
-                if line.startswith(b"exit ") and self._breaks(Cut.BEFORE_EXIT):
+            # Line by line only where a line is waited for: a flood may come without any.
+            while data := await (child.stdout.readline() if self.cut_at else child.stdout.read(65536)):
+                if data.startswith(b"exit ") and self.breaks(Cut.BEFORE_EXIT):
                     return
-                process.stdout.write(line)
-                if line.startswith(b"started ") and self._breaks(Cut.AFTER_START):
+                process.stdout.write(data)
+                await process.stdout.drain()
+                if data.startswith(b"started ") and self.breaks(Cut.AFTER_START):
                     return
             await complaints
             process.exit(await child.wait())
@@ -149,7 +149,8 @@ class Sshd:
             complaints.cancel()
             _let_go(child)
 
-    def _breaks(self, point: Cut) -> bool:
+    def breaks(self, point: Cut) -> bool:
+        """Break every connection if this is the point to do so."""
         if self.cut_at is not point:
             return False
         self.cut_at = None
@@ -184,6 +185,13 @@ class _Server(asyncssh.SSHServer):
     def auth_completed(self) -> None:
         assert self._connection is not None
         self._sshd.sign_ins.append(str(self._connection.get_extra_info("username")))
+
+    def session_requested(self) -> Any:
+        assert self._connection is not None
+        if self._sshd.breaks(Cut.BEFORE_SESSION):
+            return False
+        process = asyncssh.SSHServerProcess(self._sshd.run, None, 3, False)
+        return self._connection.create_server_channel(None), process
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
         self._sshd.asked_forwards.append((dest_host, dest_port))
