@@ -98,8 +98,10 @@ class Manager(Protocol):
     ``name`` is the registry's word, ``label`` the page's. ``is_driven`` tells whether this release restarts through
     it; ``is_claimable`` whether a claim may name it at all. ``is_by_hand`` tells that a person restarts it: whoever
     runs the process now agrees, as long as the process is the claimed one. ``privilege`` says what its probe and
-    restart need. ``shell`` is the fragment of the gate: POSIX sh functions ``facts_NAME`` and ``identity_NAME`` ('-'
-    in the name becomes '_'), which print records and identity lines, and change nothing."""
+    restart need. ``shell`` is the fragment of the gate, POSIX sh: ``af_watch`` lines and one function ``facts_NAME``
+    ('-' in the name becomes '_'), which prints records and identity lines, and changes nothing; the comment in
+    ``gate/frame.sh`` says how.
+    """
 
     name: str
     label: str
@@ -118,8 +120,8 @@ class Manager(Protocol):
     def find(self, service: Service, facts: Facts) -> Lookup:
         """Look the claimed name up in the manager's own list."""
 
-    def restart(self, service: Service, unit: str) -> Command:
-        """Make the restart of ``unit``, the canonical name that was proved.
+    def restart(self, service: Service, unit: str, facts: Facts) -> Command:
+        """Make the restart of ``unit``, the canonical name that was proved; facts tell whose daemon has to be asked.
 
         By hand it is an empty argv of user ``-``. Raises Refused where this version does not drive the manager.
         """

@@ -11,7 +11,7 @@ from app.core.lifecycle import Request, State
 from app.core.manager import Command
 from app.core.policy import Person, Role, Rule, rule_for
 from app.core.registry import Registry
-from app.core.service import Service
+from app.core.service import Host, Service
 from app.core.warrant import Warrant, digest_of
 from app.flow.evidence import Evidence, claim_digest
 from app.flow.ids import new_id, salted, stamp
@@ -67,11 +67,11 @@ async def ask(
 async def prove(world: World, request: Request) -> Request:
     """Let the host prove an open request: it is waiting with a warrant afterwards, or blocked with every finding."""
     registry = await services.registry(world.db)
-    service = registry.service(request.service)
-    if service is None:
+    service, host = registry.service(request.service), registry.host(request.host)
+    rule = _rule(registry, service, host)
+    if service is None or rule is None:
         return await requests.append(world.db, request, Cancelled(**stamp(world.clock.now())))
     seen = await look(world, registry, service)
-    rule = rule_for(service, seen.host, registry.policies, registry.revision)
     evidence = seen.evidence(claim_digest(service, seen.host, rule))
     command = _command(service, seen) if seen.verdict.is_verified else None
     request = await (
@@ -184,6 +184,16 @@ async def _write_warrant(
     return request
 
 
+def _rule(registry: Registry, service: Service | None, host: Host | None) -> Rule | None:
+    """Return the rule, or None where the service, its host or its policy was taken out after somebody asked."""
+    if service is None or host is None:
+        return None
+    try:
+        return rule_for(service, host, registry.policies, registry.revision)
+    except Refused:
+        return None
+
+
 def _command(service: Service, seen: Look) -> Command:
     assert seen.facts is not None  # noqa: S101 - a verified look has facts
-    return MANAGERS[service.manager].restart(service, seen.verdict.unit)
+    return MANAGERS[service.manager].restart(service, seen.verdict.unit, seen.facts)

@@ -4,8 +4,10 @@ It decides nothing: what runs is the text that was approved. ``execute`` is the 
 Keeps law 6 (the claim is one event with a unique key, then the gate spends the warrant), law 10 (RunStarted is
 committed before a byte goes to the host) and law 12 (a lost line is ``unknown``, and is never tried again)."""
 
+import asyncio
+
 from app.core.display import masked
-from app.core.errors import AskfirstError, Lost, Refused, Unreachable
+from app.core.errors import AskfirstError, Broken, NotFound, Refused, Unreachable
 from app.core.events import HandedOver, RunEnded, RunLost, RunRefused, RunStarted
 from app.core.lifecycle import Request, State
 from app.core.policy import Person, Role
@@ -66,7 +68,7 @@ async def _approved_text(world: World, request: Request) -> str:
     """Return the warrant's text, proved to be the one that was approved."""
     text = await requests.text(world.db, request.warrant) if request.warrant else None
     if text is None or digest_of(text) != request.digest:
-        raise Lost(
+        raise Broken(
             "The approved text is not in the store as it was approved.",
             code="warrant_missing",
             next_step="Run `askfirst audit verify`; nothing was sent to the host.",
@@ -87,21 +89,18 @@ async def _hand_over(world: World, request: Request) -> Request:
 
 async def _follow(world: World, request: Request, text: str) -> Request:
     """Send the warrant, store what comes back, and write the one event that ends the run."""
-    registry = await services.registry(world.db)
-    service = registry.service(request.service)
     seen = bytearray()
     try:
-        if service is None:
-            return await _refused(world, request, "The service was taken out of the registry.")
-        host, via = place(registry, service)
-        async for progress in world.hosts.restart(host, text, via):
-            ended = await _step(world, request, progress, seen)
-            if ended is not None:
-                return ended
-    except Lost as error:
-        return await _lost(world, request, error.message)
-    except Unreachable as error:
+        host, via = place(await services.registry(world.db), request.host)
+        async with asyncio.timeout(world.limits.run_timeout_seconds):
+            async for progress in world.hosts.restart(host, text, via):
+                after = await _step(world, request, progress, seen)
+                if after is not None:
+                    return after
+    except (Unreachable, NotFound) as error:
         return await _refused(world, request, error.message)
+    except TimeoutError:
+        return await _lost(world, request, "The command runs longer than it is followed for.")
     except AskfirstError as error:
         return await _lost(world, request, error.message)
     return await _lost(world, request, "The gate's answer ended without the command's exit status.")

@@ -7,7 +7,7 @@ import asyncio
 import re
 from collections.abc import Iterable
 
-from app.core.errors import Conflict, NotFound, Refused
+from app.core.errors import NotFound, Refused
 from app.core.policy import Person, Role
 from app.core.service import NAME
 from app.flow.ids import new_id
@@ -23,42 +23,45 @@ _EMAIL = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,190}")
 async def sign_in(world: World, email: str, password: str, address: str) -> str:
     """Return a new session's secret. Raises Refused, the same for a wrong password and an unknown name."""
     now = world.clock.now()
-    for key in (f"person:{email.lower()}", f"address:{address}"):
-        if (wait := await sessions.throttle(world.db, key, now)) > 0:
-            raise Refused(
-                "Too many attempts to sign in.", code="throttled", next_step=f"Try again in {int(wait) + 1} seconds."
-            )
+    keys = (f"person:{email.strip().lower()}", f"address:{address}")
+    await _not_too_often(world, keys, now)
     account = await people.by_email(world.db, email)
     stored = await people.password_hash_of(world.db, account.person.id) if account else None
     is_right = await asyncio.to_thread(verify_password, stored, password)
     if account is None or not is_right or not account.person.is_enabled:
-        await sessions.note_failure(world.db, (f"person:{email.lower()}", f"address:{address}"), now)
         raise Refused(
             "The name or the password is wrong.", code="sign_in_refused", next_step="An admin can set a new password."
         )
-    await sessions.forget_failures(world.db, f"person:{email.lower()}")
+    await sessions.forget_failures(world.db, keys)
     return await sessions.open_session(world.db, account.person.id, now, event_id=new_id(now))
 
 
 async def prove_again(world: World, secret: str, who: Person, password: str) -> None:
     """Renew the step-up of a session. Raises Refused where the password is wrong."""
     now = world.clock.now()
-    key = f"person:{who.id}"
-    if (wait := await sessions.throttle(world.db, key, now)) > 0:
-        raise Refused("Too many attempts.", code="throttled", next_step=f"Try again in {int(wait) + 1} seconds.")
+    keys = (f"person:{who.id}",)
+    await _not_too_often(world, keys, now)
     stored = await people.password_hash_of(world.db, who.id)
     if not await asyncio.to_thread(verify_password, stored, password):
-        await sessions.note_failure(world.db, (key,), now)
         raise Refused("The password is wrong.", code="password_wrong", next_step="Enter your own password once more.")
+    await sessions.forget_failures(world.db, keys)
     await sessions.step_up(world.db, secret, now)
 
 
+async def _not_too_often(world: World, keys: tuple[str, ...], now: float) -> None:
+    """Count an attempt before it is looked at, so that guesses side by side are counted too."""
+    if (wait := await sessions.attempt(world.db, keys, now)) > 0:
+        raise Refused(
+            "Too many attempts to sign in.", code="throttled", next_step=f"Try again in {int(wait) + 1} seconds."
+        )
+
+
 async def bootstrap(world: World, *, name: str, email: str, password: str) -> Account:
-    """Make the first person, with every role, while there is none. The setup link's secret is the door's to check."""
-    if not await people.is_empty(world.db):
-        raise Conflict("Askfirst is set up already.", code="is_set_up", next_step="Sign in.")
+    """Make the first person, with every role. Raises Conflict where there is somebody already."""
     everything = frozenset(Role)
-    return await _add(world, "setup", name=name, email=email, roles=everything, groups=("admins",), password=password)
+    return await _add(
+        world, "setup", name=name, email=email, roles=everything, groups=("admins",), password=password, is_first=True
+    )
 
 
 async def add(
@@ -121,7 +124,15 @@ async def set_password(world: World, by: Person, person_id: str, password: str) 
 
 
 async def _add(
-    world: World, by: str, *, name: str, email: str, roles: frozenset[Role], groups: tuple[str, ...], password: str
+    world: World,
+    by: str,
+    *,
+    name: str,
+    email: str,
+    roles: frozenset[Role],
+    groups: tuple[str, ...],
+    password: str,
+    is_first: bool = False,
 ) -> Account:
     email, name = email.strip().lower(), name.strip() or email.strip()
     if not _EMAIL.fullmatch(email) or len(name) > 200:
@@ -138,6 +149,7 @@ async def _add(
         roles=roles,
         groups=_groups(groups),
         password_hash=hashed,
+        is_first=is_first,
         by=by,
         at=now,
         event_id=new_id(now),

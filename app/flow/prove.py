@@ -51,9 +51,9 @@ class Look:
         )
 
 
-def place(registry: Registry, service: Service) -> tuple[Host, tuple[Host, ...]]:
-    """Return a service's host and the jump hosts before it, the first hop first. Raises NotFound."""
-    host = _host(registry, service.host)
+def place(registry: Registry, name: str) -> tuple[Host, tuple[Host, ...]]:
+    """Return a host and the jump hosts before it, the first hop first. Raises NotFound."""
+    host = _host(registry, name)
     via: list[Host] = []
     hop = host
     while hop.jump is not None and len(via) < 5:
@@ -76,7 +76,7 @@ async def look_at(world: World, registry: Registry, services: Sequence[Service])
     """Probe the one host of these services once, and judge each."""
     if not services:
         return []
-    host, via = place(registry, services[0])
+    host, via = place(registry, services[0].host)
     try:
         facts = await world.hosts.probe(host, services, via)
     except Unreachable as error:

@@ -3,7 +3,7 @@
 It never starts anything. ``reconcile`` burns or reads: the host's own spool answers, and no clock or lease is trusted
 for it (law 12). ``settle`` probes until the after-proof is complete or its time is up (law 11)."""
 
-from app.core.errors import Unreachable
+from app.core.errors import NotFound, Unreachable
 from app.core.events import RunBurned, RunLost, Settled
 from app.core.lifecycle import Request
 from app.core.outcome import Conclusion, Watch
@@ -32,14 +32,10 @@ async def lose(world: World, request: Request, why: str) -> Request:
 
 async def reconcile(world: World, request: Request) -> Request:
     """Burn the warrant or read what became of it. Leaves it unknown where the host does not answer, or is not done."""
-    registry = await services.registry(world.db)
-    service = registry.service(request.service)
-    if service is None:
-        return request
-    host, via = place(registry, service)
     try:
+        host, via = place(await services.registry(world.db), request.host)
         spool = await world.hosts.burn(host, request.id, via)
-    except Unreachable:
+    except (Unreachable, NotFound):
         return request
     match spool.state:
         case SpoolState.BURNED:

@@ -14,7 +14,6 @@ from app.core.errors import AskfirstError, Conflict
 from app.core.lifecycle import WANTING_WORK, Request, State
 from app.flow import ask, execute, settle, watch
 from app.flow.ports import World
-from app.flow.prove import place
 from app.store import requests, services
 
 POLL_SECONDS = 1.0
@@ -111,10 +110,9 @@ class Worker:
         """Keep connections to the hosts of requests that outlived an earlier worker."""
         registry = await services.registry(self._world.db)
         for request_id in await requests.wanting(self._world.db, {State.WAITING, State.APPROVED}):
-            request = await requests.load(self._world.db, request_id)
-            service = registry.service(request.service)
-            if service is not None:
-                self._world.hosts.keep(place(registry, service)[0])
+            host = registry.host((await requests.load(self._world.db, request_id)).host)
+            if host is not None:
+                self._world.hosts.keep(host)
 
     @contextlib.contextmanager
     def _logged(self, what: str) -> Iterator[None]:
