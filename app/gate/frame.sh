@@ -1,32 +1,38 @@
 # The gate of Askfirst: the only program that Askfirst runs on a host. It looks (probe), and it runs what one warrant allows
 # (restart, burn, result). It installs nothing, and a probe changes nothing. POSIX sh, awk, procfs; no Python.
 #
-# It is assembled from this file, probe.sh, run.sh, the *.awk beside it and one fragment per process manager, and is sent to
-# the standard input of `sh -s`. All is function definitions until the last line, so that half a program does nothing.
-# What is asked follows in a quoted here-document: data, never evaluated.
+# build.py assembles it from this file, probe.sh, run.sh, runner.sh, code.sh, the *.awk beside them and one fragment for each
+# process manager, and it is sent to the standard input of `sh -s`. All is function definitions until the last line, so that
+# half a program does nothing. What is asked follows in a quoted here-document: data, never evaluated. Comments and
+# indentation are not sent.
+#
+# It prints lines of printable ASCII: `askfirst-gate 1 nonce=N verb=V gate=DIGEST`, then records, then `end nonce=N count=C`.
+# A record is `kind key=value…`; in a value every byte outside '!' to '~', and '%', is %XX, and '-' is empty.
 #
 # A fragment (``shell`` of a file under app/managers; NAME is the manager's, with '_' for '-') is:
 #
 #     af_watch supervisord            process names (comm) that tell that the manager may be there; a final * fits any ending
 #     facts_NAME() { …; }             prints records; changes nothing, starts nothing
 #
-# There is no identity_NAME: whoever prints the facts of a claimed unit prints its identity lines in the same pass, so that
-# probe and restart cannot differ. facts_NAME runs in a subshell of its own beside those of the other managers, with
-# `set -f`, IFS as usual, stdin and stderr at /dev/null. It returns at once where AF_CLAIMS is empty and nothing it watches
-# for runs. It finds:
+# facts_NAME is called only where something is claimed under the manager, or one of the names it watches for was seen. It
+# runs in a subshell of its own beside those of other managers, with `set -f`, IFS as usual, stdin and stderr at /dev/null.
+# There is no identity_NAME: the pass that prints the facts of a claimed unit prints its identity lines too, so that probe
+# and restart cannot differ. It finds:
 #
 #     AF_CLAIMS    the claims under this manager, a line each: SERVICE UNIT USER PATH CONFIG PORTS ('-' is none); exported
-#     AF_UNITS     their units, a line each
+#     AF_UNITS     their units, a line each; exported
 #     AF_COMMS     a line `PID COMM` for each process that any fragment watches for (COMM escaped as in records); exported
 #     AF_HOLDERS   a line `PORT PID` for each process seen to hold a listening TCP port; exported
-#     AF_CGROUPS   the cgroup paths, one a line, of the holders, of processes under claimed paths, and of all their ancestors
-#     AF_UID       who the gate is; 0 is root
+#     AF_CGROUPS   the cgroup paths, one a line, of the holders, of processes under claimed paths, and of all their
+#                  ancestors; exported
+#     AF_UID, AF_NAME    who the gate is; 0 is root
 #     AF_VERB      probe, or restart: then AF_CLAIMS holds one line, made from the warrant: USER is its argv-user, CONFIG the
-#                  word after `-c` in its argv, PATH and PORTS are '-'; only identity lines are wanted
-#     af_has NAME            whether a process of this comm was seen (any of them, if NAME ends in *)
+#                  word after `-c` in its argv, PATH and PORTS are '-'; AF_HOLDERS and AF_CGROUPS are empty, and only
+#                  identity lines are wanted
+#     af_has NAME            whether a process of this comm was seen (a beginning of it, if NAME ends in *)
 #     af_blind WHAT WHY [SERVICE-OR-MANAGER]    says what could not be seen, why, and what would help
 #     af_limit COMMAND…      runs it for at most 5 seconds; status 124 if that was not enough
-#     af_as USER COMMAND…    the same as another user, with that user's HOME and XDG_RUNTIME_DIR; status 126 if not root
+#     af_as USER COMMAND…    the same as another user, with that user's HOME and XDG_RUNTIME_DIR; status 126 if not possible
 #     awk "$AF_AWK"'…'       with these functions (library.awk):
 #         rec(KIND) put(KEY, VALUE) done()      one record, `rec("docker.container"); put("id", id); done()`;
 #                                               KIND is NAME.something, KEY of [a-z-]; VALUE any bytes: put escapes it
@@ -42,3 +48,93 @@
 # Every pid in a field `pid=` of a record gets a full `process` record from the frame, with all its ancestors. Identity lines
 # hold nothing that moves by itself: no ages, no counters. They are printed for a unit that exists, whether it runs or not.
 # The frame adds `boot …` before them and sorts them. Output that is no record is dropped and reported as blind.
+
+AF_NEWLINE='
+'
+
+af_watch() {
+    for af_name; do AF_WATCH="${AF_WATCH-}$AF_MANAGER $af_name$AF_NEWLINE"; done
+}
+
+af_has() {
+    case "$AF_NEWLINE$AF_COMMS" in
+    *" ${1%"*"}$AF_NEWLINE"*) return 0 ;;
+    *" ${1%"*"}"*) [ "${1%"*"}" != "$1" ] ;;
+    *) return 1 ;;
+    esac
+}
+
+af_blind() {
+    AF_WHAT=$1 AF_WHY=$2 AF_ABOUT=${3-} awk "$AF_AWK"'BEGIN { blind(ENVIRON["AF_WHAT"], ENVIRON["AF_WHY"], ENVIRON["AF_ABOUT"]) }'
+}
+
+af_limit() { timeout 5 "$@"; }
+
+af_as() {
+    [ "$1" != "$AF_NAME" ] || { shift; timeout 5 "$@"; return; }
+    [ "$AF_UID" = 0 ] && af_user "$1" && AF_PREFIX=$(af_switch) || return 126
+    shift
+    # shellcheck disable=SC2086  # words are wanted
+    timeout 5 $AF_PREFIX env HOME="$AF_USER_HOME" XDG_RUNTIME_DIR="/run/user/$AF_USER_UID" "$@"
+}
+
+# Looks a user of the host up: AF_USER, AF_USER_UID, AF_USER_GID, AF_USER_HOME.
+af_user() {
+    case $1 in *[!a-z0-9_-]* | [!a-z_]* | '') return 1 ;; esac
+    af_entry=$(getent passwd "$1" || grep "^$1:" /etc/passwd) 2>/dev/null
+    IFS=: read -r AF_USER af_x AF_USER_UID AF_USER_GID af_x AF_USER_HOME af_x <<EOT
+$af_entry
+EOT
+    [ "$AF_USER" = "$1" ]
+}
+
+# The words that turn a command of root's into one of AF_USER's. busybox has a setpriv too, which cannot.
+af_switch() {
+    case $(readlink -f /usr/bin/setpriv) in
+    '' | *busybox*) command -v runuser >/dev/null && echo "runuser -u $AF_USER --" ;;
+    *) echo "/usr/bin/setpriv --reuid=$AF_USER_UID --regid=$AF_USER_GID --init-groups" ;;
+    esac
+}
+
+# Nothing of the session's environment reaches what the gate runs, but for the PATH of one who is not root: a manager of
+# their own may lie there (in a virtual environment), after all of the system's.
+af_environment() {
+    unset IFS ENV BASH_ENV CDPATH LD_PRELOAD LD_LIBRARY_PATH POSIXLY_CORRECT GREP_OPTIONS \
+        DOCKER_HOST DOCKER_CONTEXT DOCKER_CONFIG COMPOSE_FILE COMPOSE_PROJECT_NAME SYSTEMD_PAGER
+    set -f
+    umask 077
+    cd / || exit 64
+    af_session=${PATH:-/}
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C LANG=C SYSTEMD_PAGERSECURE=1 PAGER=cat
+    af_me=$(id)
+    AF_UID=${af_me#uid=} AF_NAME=${af_me#*"("}
+    AF_UID=${AF_UID%%[!0-9]*} AF_NAME=${AF_NAME%%")"*}
+    [ "$AF_UID" = 0 ] || PATH=$PATH:$af_session
+    export PATH LC_ALL LANG SYSTEMD_PAGERSECURE PAGER AF_UID AF_NAME
+    read -r AF_BOOT </proc/sys/kernel/random/boot_id
+}
+
+# The last line of the program calls this, with what is asked on standard input; without its last line, that was cut.
+af_main() {
+    AF_VERB=$1 AF_NONCE=$2 AF_COUNT=0
+    af_environment
+    export AF_VERB AF_NONCE
+    case $AF_NONCE in *[!0-9a-f]* | '') exit 64 ;; esac
+    AF_DATA=$(cat)
+    af_say "askfirst-gate 1 nonce=$AF_NONCE verb=$AF_VERB gate=$AF_DIGEST"
+    case "$AF_NEWLINE$AF_DATA" in
+    *"${AF_NEWLINE}end") AF_DATA=${AF_DATA%end} AF_DATA=${AF_DATA%"$AF_NEWLINE"} ;;
+    *) AF_VERB=cut ;;
+    esac
+    case $AF_VERB in
+    probe) af_probe ;;
+    restart) af_restart ;;
+    burn) af_burn ;;
+    result) af_result ;;
+    cut) af_refuse 'what was sent is cut short' ;;
+    *) af_refuse 'this gate has no such verb' ;;
+    esac
+    af_end
+}
+
+af_end() { echo "end nonce=$AF_NONCE count=$AF_COUNT"; }

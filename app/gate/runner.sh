@@ -1,0 +1,93 @@
+# Spends a warrant, once, and runs its command. Runs in a session of its own, so that no lost connection reaches it.
+#   sh -c TEXT askfirst burn FILE BOOT                   makes the warrant unusable
+#   sh -c TEXT askfirst run FILE BOOT ALIVE COMMAND…     ALIVE: `PID:START …`, the processes that must still be there
+# FILE is the warrant's place in the spool. A warrant is spent by an exclusive create of it: a complete file, already on disk,
+# gets that name by link(2), which fails where the name is taken. So a file of that name is never half written, and of many
+# who try at once one wins. FILE says `state burned`, or `state started` and which process runs it; FILE.PID.output and
+# FILE.PID.exit beside it hold what the command printed and its exit status.
+# Answers one line on standard output: `burned`, `started PID START`, or `refused WHY`. After that nobody need listen.
+
+umask 077
+verb=$1 file=$2 boot=$3
+own=$file.$$
+
+refuse() {
+    rm -f "$own" "$own.output" "$own.exit.part"
+    echo "refused $1"
+    exit 75
+}
+
+# On disk, not only written: the kernel may hold back for half a minute what power loss then takes. Old tools sync all.
+to_disk() { sync "$@" 2>/dev/null || sync 2>/dev/null; }
+
+start_of() {
+    text=''
+    while IFS= read -r line || [ -n "$line" ]; do text="$text $line"; done 2>/dev/null <"/proc/$1/stat"
+    # shellcheck disable=SC2086  # words are wanted
+    set -- ${text##*) }
+    [ $# -ge 20 ] && shift 19 && echo "$1"
+}
+
+# Whether a file holds just this text: on a full disk a write can come to nothing.
+holds() {
+    text=''
+    while IFS= read -r line; do text="$text$line
+"; done 2>/dev/null <"$1"
+    [ "$text" = "$2
+" ]
+}
+
+spend() {
+    if ! ln "$own" "$file" 2>/dev/null; then
+        [ -e "$file" ] && refuse spent
+        refuse "the spool ${file%/*} takes no file"
+    fi
+    rm -f "$own"
+    to_disk "${file%/*}" || refuse "the spool ${file%/*} cannot be made durable"
+}
+
+[ -e "$file" ] && refuse spent
+        refuse "the spool ${file%/*} takes no file"
+    }
+    rm -f "$own"
+}
+
+[ -e "$file" ] && refuse spent
+if [ "$verb" = burn ]; then
+    content="state burned
+boot $boot"
+else
+    content="state started
+boot $boot
+runner $$ $(start_of $$)"
+    alive=$4
+    shift 4
+    # Room for the exit status is taken now, so that a full disk cannot lose it later.
+    : >"$own.output" 2>/dev/null && printf 'status %-12s\n' pending 2>/dev/null >"$own.exit.part" || refuse "the spool ${file%/*} cannot be written"
+fi
+printf '%s\n' "$content" 2>/dev/null >"$own" || refuse "the spool ${file%/*} cannot be written"
+holds "$own" "$content" || refuse "the spool ${file%/*} is full"
+if [ "$verb" = burn ]; then
+    to_disk "$own" || refuse "the spool ${file%/*} cannot be made durable"
+    spend
+    echo burned
+    exit 0
+fi
+holds "$own.exit.part" "status pending     " || refuse "the spool ${file%/*} is full"
+to_disk "$own" "$own.output" "$own.exit.part" "${file%/*}" || refuse "the spool ${file%/*} cannot be made durable"
+for each in $alive; do
+    [ "$(start_of "${each%:*}")" = "${each#*:}" ] || refuse "process ${each%:*} has gone this very moment"
+done
+spend
+
+# The listener may be gone already, and its signal must not reach the command: so only this small child ignores it.
+(trap '' PIPE && echo "started $$ $(start_of $$)") 2>/dev/null
+exec >/dev/null 2>&1 </dev/null
+umask 022
+"$@" >>"$own.output" 2>&1
+status=$?
+umask 077
+printf 'status %-12s\n' "$status" 1<>"$own.exit.part"
+to_disk "$own.output" "$own.exit.part"
+mv "$own.exit.part" "$own.exit"
+to_disk "${file%/*}"

@@ -1,0 +1,159 @@
+# The first look: the host, its listening TCP sockets, who holds them, which processes tell of a manager.
+# Input: the folders /proc/PID, one a line. Lines that begin with '~' are for the frame, the others are records.
+
+BEGIN {
+    MOST = 2000             # listening sockets; more are said to be unseen
+    watches = split(ENVIRON["AF_WATCH"], watch, NEWLINE)        # MANAGER NAME
+    for (i = 1; i <= watches; i++) {
+        cut = index(watch[i], " ")
+        caller[i] = substr(watch[i], 1, cut - 1)
+        watch[i] = substr(watch[i], cut + 1)
+        if (watch[i] == "") watches = i - 1
+    }
+    probing = ENVIRON["AF_VERB"] == "probe"
+    if (probing) { say_host(); listeners("/proc/net/tcp"); listeners("/proc/net/tcp6") }
+}
+
+{
+    pid = substr($0, 7)
+    if (!read_stat(pid, stat)) next
+    parent[pid] = stat[2]
+    for (i = 1; i <= watches; i++) if (fits(STAT_NAME, watch[i])) seen_by(caller[i], pid)
+}
+
+function seen_by(manager, pid) {
+    if (!(pid in watched)) print "~comm " pid " " enc(STAT_NAME)
+    watched[pid] = 1
+    if (!(manager in called)) print "~call " manager
+    called[manager] = 1
+}
+
+END {
+    if (probing) {
+        if (sockets) holders()
+        under_paths()
+        cgroups()
+    }
+}
+
+function fits(name, pattern,    stem) {
+    if (pattern !~ /\*$/) return name == pattern
+    stem = substr(pattern, 1, length(pattern) - 1)
+    return substr(name, 1, length(stem)) == stem
+}
+
+# `now` and the time since boot are read one right after the other: their difference turns clock ticks into epoch seconds.
+function say_host(    now, up) {
+    "date +%s.%N" | getline now
+    split(first_line("/proc/uptime"), up, " ")
+    if (now !~ /^[0-9]+\.[0-9]+$/) sub(/[^0-9].*/, "", now)
+    printf "~born %.3f\n", now - up[1]
+    rec("host")
+    put("boot", first_line("/proc/sys/kernel/random/boot_id"))
+    put("machine", first_line("/etc/machine-id"))
+    put("name", first_line("/proc/sys/kernel/hostname"))
+    put("now", sprintf("%.3f", now))
+    put("uid", ENVIRON["AF_UID"]); put("user", ENVIRON["AF_NAME"]); put("hz", ENVIRON["AF_HZ"])
+    done()
+}
+
+function listeners(file,    line, word, inode, port) {
+    while ((getline line < file) > 0) {
+        if (line !~ / 0A /) continue
+        split(line, word, " ")
+        if (word[4] != "0A") continue
+        inode = word[10]
+        if (++sockets > MOST) { if (sockets == MOST + 1) blind("listeners", "there are more than " MOST); continue }
+        port = number(substr(word[2], index(word[2], ":") + 1))
+        port_of[inode] = port
+        rec("listen")
+        put("port", port); put("addr", address(substr(word[2], 1, index(word[2], ":") - 1)))
+        put("uid", word[8]); put("inode", inode)
+        done()
+    }
+    close(file)
+}
+
+function number(hex,    i, value) {
+    for (i = 1; i <= length(hex); i++) value = value * 16 + index("0123456789ABCDEF", substr(hex, i, 1)) - 1
+    return value
+}
+
+# Addresses stand there as 32-bit words in the host's byte order; every Linux host we know of that has systemd and Docker
+# in use is little-endian but s390x, which shows its addresses reversed and nothing else.
+function address(hex,    i, word, out) {
+    if (length(hex) == 8) return dotted(hex)
+    if (hex ~ /^0+$/) return "::"
+    if (hex ~ /^0+01000000$/) return "::1"
+    if (substr(hex, 1, 24) == "0000000000000000FFFF0000") return "::ffff:" dotted(substr(hex, 25))
+    for (i = 1; i <= 32; i += 8) {
+        word = substr(hex, i + 6, 2) substr(hex, i + 4, 2) ":" substr(hex, i + 2, 2) substr(hex, i, 2)
+        out = out (out == "" ? "" : ":") tolower(word)
+    }
+    return out
+}
+
+function dotted(hex) {
+    return number(substr(hex, 7, 2)) "." number(substr(hex, 5, 2)) "." number(substr(hex, 3, 2)) "." number(substr(hex, 1, 2))
+}
+
+# One pass over all open files of all processes; GNU find prints links, busybox's does not, its ls does.
+function holders(    command, line, part, inode, seen, pid, missing) {
+    command = "cd /proc && exec find [0-9]*/fd -mindepth 1 -maxdepth 1 -lname \"socket:*\" -printf \"%p %l\\n\" 2>/dev/null"
+    while ((command | getline line) > 0) {
+        seen++
+        if (!match(line, /\[[0-9]+\]$/)) continue
+        inode = substr(line, RSTART + 1, RLENGTH - 2)
+        if (inode in port_of) { split(line, part, "/"); hold(part[1], inode) }
+    }
+    close(command)
+    if (!seen) {
+        command = "cd /proc && exec ls -ln [0-9]*/fd 2>/dev/null"
+        while ((command | getline line) > 0) {
+            if (line ~ /^[0-9]+\/fd:$/) pid = substr(line, 1, index(line, "/") - 1)
+            else if (match(line, / -> socket:\[[0-9]+\]$/)) {
+                inode = substr(line, RSTART + 12, RLENGTH - 13)
+                if (inode in port_of) hold(pid, inode)
+            }
+        }
+        close(command)
+    }
+    for (inode in port_of) if (!(inode in held)) missing = missing (missing == "" ? "" : " ") port_of[inode]
+    if (missing != "")
+        blind("who holds ports " missing, \
+              ENVIRON["AF_UID"] == 0 ? "no process has the socket open" : "only root can see the open files of others")
+}
+
+function hold(pid, inode) {
+    if ((pid, inode) in holds) return
+    holds[pid, inode] = held[inode] = 1
+    rec("holder"); put("inode", inode); put("pid", pid); done()
+    print "~holder " port_of[inode] " " pid
+    relevant[pid] = 1
+}
+
+# Processes that stand in a claimed path, for claims that name no port.
+function under_paths(    count, path, i, command, line, cut, target) {
+    count = split(ENVIRON["AF_PATHS"], path, NEWLINE)
+    if (!count) return
+    command = "cd /proc && exec ls -ldn [0-9]*/cwd 2>/dev/null"
+    while ((command | getline line) > 0) {
+        if (!match(line, /[0-9]+\/cwd -> \//)) continue
+        cut = index(line, "/cwd -> ")
+        target = substr(line, cut + 8) "/"
+        pid = substr(line, RSTART, cut - RSTART)
+        for (i = 1; i <= count; i++)
+            if (index(target, path[i] "/") == 1 && pid in parent) { relevant[pid] = 1; print "~seed " pid }
+    }
+    close(command)
+}
+
+# The cgroups of the processes that matter and of their ancestors, each once.
+function cgroups(    pid, step, path, asked, said) {
+    for (pid in relevant)
+        for (step = pid; step > 0 && !(step in asked); step = parent[step]) {
+            asked[step] = 1
+            path = read_cgroup(step)
+            if (path != "" && !(path in said)) { said[path] = 1; print "~cgroup " enc(path) }
+        }
+}
