@@ -51,9 +51,9 @@ class Wiring:
         return Settings()
 
     @contextlib.asynccontextmanager
-    async def open_world(self) -> AsyncIterator[World]:
+    async def open_world(self, settings: Settings | None = None) -> AsyncIterator[World]:
         """Open the database and the SSH side, and close both at the end."""
-        settings = self.settings
+        settings = settings or self.settings
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         assert settings.ssh_key is not None  # noqa: S101 - Settings fills it
         ensure_key(settings.ssh_key)

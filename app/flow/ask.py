@@ -16,7 +16,7 @@ from app.core.warrant import Warrant, digest_of
 from app.flow.evidence import Evidence, claim_digest
 from app.flow.ids import new_id, salted, stamp
 from app.flow.ports import World
-from app.flow.prove import Look, look
+from app.flow.prove import Look, look, remember
 from app.identity.secrets import digest
 from app.managers import MANAGERS
 from app.ssh.keys import fingerprint, pinned
@@ -58,7 +58,7 @@ async def ask(
         ticket_text=texts[1].commitment,
         registry=registry.revision,
     )
-    body = digest(f"{claim.name}\n{reason}\n{ticket}")
+    body = digest(f"{who.id}\n{claim.name}\n{reason}\n{ticket}")
     request = await requests.create(world.db, new_id(now), asked, texts, key=key, key_digest=body)
     world.news.tell("work")
     return request
@@ -79,9 +79,7 @@ async def prove(world: World, request: Request) -> Request:
         if command is None
         else _write_warrant(world, request, seen, rule, command=command, evidence=evidence)
     )
-    await services.record_proof(
-        world.db, service.name, evidence.verdict.code, evidence.need.answer, seen.at, evidence.text()
-    )
+    await remember(world, seen)
     world.news.tell(request.id)
     return request
 

@@ -13,10 +13,12 @@ from app.core.service import NAME
 from app.flow.ids import new_id
 from app.flow.ports import World
 from app.identity.passwords import hash_password, verify_password
-from app.store import people, sessions
+from app.identity.secrets import new_secret
+from app.store import people, sessions, tokens
 from app.store.people import Account
 
 SHORTEST_PASSWORD = 12
+SCOPES = frozenset({"ask", "read"})
 _EMAIL = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,190}")
 
 
@@ -62,6 +64,36 @@ async def bootstrap(world: World, *, name: str, email: str, password: str) -> Ac
     return await _add(
         world, "setup", name=name, email=email, roles=everything, groups=("admins",), password=password, is_first=True
     )
+
+
+async def setup_link(world: World, base_url: str) -> str | None:
+    """Return a fresh one-time link for making the first person, None where there is somebody. Older links end."""
+    if not await people.is_empty(world.db):
+        return None
+    secret = new_secret()
+    await people.set_bootstrap_secret(world.db, secret)
+    return f"{base_url}/setup/{secret}"
+
+
+async def create_token(world: World, by: Person, name: str, scopes: Iterable[str]) -> str:
+    """Make a token of one's own, for a script or an agent, and return its secret, which is shown only now."""
+    now = world.clock.now()
+    wanted = frozenset(scopes)
+    if not wanted or not wanted <= SCOPES:
+        raise Refused("A token may ask or read.", code="bad_scope", next_step="Choose ask, read, or both.")
+    if not 0 < len(name.strip()) <= 100:
+        raise Refused("The token has no name.", code="no_name", next_step="Name what will use it.")
+    return await tokens.create(
+        world.db, by.id, name.strip(), wanted, token_id=new_id(now), by=by.id, at=now, event_id=new_id(now)
+    )
+
+
+async def revoke_token(world: World, by: Person, token_id: str) -> None:
+    """End a token: its owner may, and an admin."""
+    if token_id not in {token.id for token in await tokens.of_person(world.db, by.id)}:
+        _admin(by)
+    now = world.clock.now()
+    await tokens.revoke(world.db, token_id, by=by.id, at=now, event_id=new_id(now))
 
 
 async def add(

@@ -19,6 +19,7 @@ from app.flow.evidence import Evidence, touched
 from app.flow.ports import World
 from app.gate.build import DIGEST
 from app.managers import MANAGERS
+from app.store import services
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,13 @@ async def look_at(world: World, registry: Registry, services: Sequence[Service])
     except Unreachable as error:
         return [_unseen(world, host, service, error) for service in services]
     return list(await asyncio.gather(*(_judged(world, host, via, service, facts) for service in services)))
+
+
+async def remember(world: World, seen: Look) -> None:
+    """Keep a look as the service's last proof."""
+    await services.record_proof(
+        world.db, seen.service.name, seen.verdict.code, seen.need.answer, seen.at, seen.evidence().text()
+    )
 
 
 async def run_checks(world: World, host: Host, via: Sequence[Host], service: Service) -> tuple[Checked, ...]:

@@ -30,7 +30,8 @@ def parse(text: str) -> Registry:
         "policies": reader.items(lambda n, w: _policy(reader, n, w)),
     }
     values = reader.mapping(node, "", kinds)
-    registry = Registry(**{kind: tuple(each for each in values.get(kind, []) if each is not None) for kind in kinds})
+    hosts, found, policies = (tuple(each for each in values.get(kind, []) if each is not None) for kind in kinds)
+    registry = Registry(hosts, found, policies)
     if not reader.found:
         reader.found.extend(_placed(reader, registry))
     if reader.found:

@@ -16,7 +16,7 @@ from app.flow import evidence as proof
 from app.flow.execute import ended
 from app.flow.ids import salted, stamp
 from app.flow.ports import World
-from app.flow.prove import Look, look, place
+from app.flow.prove import Look, look, place, remember
 from app.managers import MANAGERS
 from app.store import requests, services
 
@@ -81,9 +81,7 @@ async def _write(world: World, request: Request, is_success: bool, why: str, see
     event = Settled(**stamp(world.clock.now()), is_success=is_success, why=why, evidence_text=text.commitment)
     request = await requests.append(world.db, request, event, (text,))
     if seen is not None:
-        await services.record_proof(
-            world.db, request.service, seen.verdict.code, seen.need.answer, seen.at, shown.text()
-        )
+        await remember(world, seen)
     world.news.tell(request.id)
     return request
 

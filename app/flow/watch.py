@@ -12,7 +12,7 @@ from app.core.verdict import Code
 from app.flow import evidence as proof
 from app.flow.ids import salted, stamp
 from app.flow.ports import World
-from app.flow.prove import Look, look
+from app.flow.prove import Look, look, remember
 from app.store import people, requests, services
 
 _NOT_SEEN = frozenset({Code.UNREACHABLE, Code.BLIND})
@@ -34,7 +34,7 @@ async def recheck(world: World, request: Request) -> Request:
     assert service is not None  # noqa: S101 - moved() has looked
     seen = await look(world, registry, service)
     now = seen.evidence(before.claim)
-    await services.record_proof(world.db, service.name, seen.verdict.code, seen.need.answer, seen.at, now.text())
+    await remember(world, seen)
     if seen.verdict.code in _NOT_SEEN:
         return request
     if seen.verdict.is_verified and now.identity == before.identity:

@@ -1,0 +1,79 @@
+"""What a command printed, as lines that a page can show: cut at line ends, masked, and made visible.
+
+It stores nothing. Line numbers are those of the raw output, so that an address such as ``#L42`` means the same line
+while the command runs and for ever after. Keeps law 13: secrets are masked before a line leaves this file. """
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.core.display import masked, visible
+from app.core.lifecycle import ACTING, Request, State
+from app.flow.ports import World
+from app.store import output, requests
+
+MOST_LINES = 5_000
+_KEY_BEGINS = re.compile(rb"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?![\s\S]*-----END)")
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """The last lines of an output. ``first`` is the number of the first of them, counted from 1."""
+
+    is_shown: bool = False
+    is_growing: bool = False
+    lines: Sequence[str] = ()
+    first: int = 1
+
+    @property
+    def next_line(self) -> int:
+        """The number of the line that comes next."""
+        return self.first + len(self.lines)
+
+
+class Cutter:
+    """Cuts a growing output into lines. A line is given out once it is whole, or once nothing more comes."""
+
+    def __init__(self) -> None:
+        """Begin before the first byte."""
+        self.offset = 0
+        self.number = 1
+
+    def take(self, data: bytes, *, is_over: bool) -> list[str]:
+        """Return the lines that ``data``, which begins at ``offset``, makes whole."""
+        end = len(data) if is_over else data.rfind(b"\n") + 1
+        if not is_over and (key := _KEY_BEGINS.search(data, 0, end)):
+            end = data.rfind(b"\n", 0, key.start()) + 1  # what is masked together is shown together
+        whole = data[:end]
+        self.offset += end
+        if not whole:
+            return []
+        found = lines_of(whole.decode("utf-8", "backslashreplace"))
+        self.number += len(found)
+        return found
+
+
+def lines_of(text: str) -> list[str]:
+    """Return a whole text as lines to show."""
+    kept = masked(text).removesuffix("\n").split("\n")
+    return [visible(line.rstrip("\r"), keep="\t") for line in kept]
+
+
+async def of(world: World, request: Request) -> Printed:
+    """Return what there is of a request's output now."""
+    if request.started_at is None or request.is_by_hand:
+        return Printed()
+    is_growing = request.state in {State.RUNNING, State.UNKNOWN}
+    lines = await whole(world, request, is_over=not is_growing)
+    is_shown = bool(lines) or request.state in ACTING or request.exit_status is not None
+    first = max(0, len(lines) - MOST_LINES)
+    return Printed(is_shown, is_growing, lines[first:], first + 1)
+
+
+async def whole(world: World, request: Request, *, is_over: bool) -> list[str]:
+    """Return all lines: from the text that was kept at the end, else from what has been streamed so far."""
+    if request.output_text:
+        text = await requests.text(world.db, request.output_text)
+        if text is not None:
+            return lines_of(text) if text else []
+    return Cutter().take(await output.read(world.db, request.id), is_over=is_over)
