@@ -7,6 +7,7 @@ says raises ValueError: the caller knows whether that means that nothing ran, or
 from collections.abc import Iterable
 
 from app.core.facts import Record
+from app.core.records import HEADER
 from app.core.run import Differs, Exited, Output, Progress, Refusal, Spool, SpoolState, Started
 
 # What is stored of an output. A run may print more: it is read on, and dropped, so that the end is seen.
@@ -37,7 +38,7 @@ class Run:
                 self._differs = [*(self._differs or ()), record.fields["line"]]
             case "refused":
                 self._refusal = record.fields["why"]
-            case kind:
+            case kind if kind != HEADER:
                 raise ValueError(f"a run has no record of the kind {kind[:40]!a}")
         return None
 

@@ -98,12 +98,6 @@ def late(host: Host, seconds: float) -> Unreachable:
     return _unreachable(host, "timeout", f"gave no whole answer in {seconds:g} seconds", step)
 
 
-def garbled(host: Host) -> Unreachable:
-    """The answer is no answer of the gate."""
-    step = f"Look at what a start-up file of {host.user} prints on {host.name}, and try again."
-    return _unreachable(host, "garbled", "answered something that the gate does not say", step)
-
-
 def spool_unusable(host: Host, why: str) -> Unreachable:
     """The gate's own word that it cannot read or write its spool (a full disk, say)."""
     step = f"Make room or set the rights on {host.name}; Askfirst asks again by itself."

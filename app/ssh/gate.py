@@ -15,7 +15,7 @@ from pathlib import Path
 from app.core.errors import Unreachable
 from app.core.facts import Facts, Record
 from app.core.reading import facts
-from app.core.records import Reader
+from app.core.records import ANSWER_BYTES, Reader, garbled
 from app.core.run import Checked, Exited, Progress, Refusal, Spool, SpoolState
 from app.core.service import Check, Host, Service
 from app.gate import build
@@ -24,7 +24,6 @@ from app.ssh.keys import ClientKey
 from app.ssh.pool import Connections
 from app.ssh.session import Talk
 
-ANSWER_BYTES = 4 << 20
 # A run may print much more than is stored; that is read on, and dropped, so that its end is seen.
 STREAM_BYTES = 64 << 20
 
@@ -67,7 +66,7 @@ class SshHosts:
         records = await self._ask(host, via, build.burn_input(nonce, request_id), Reader(nonce, "burn", STREAM_BYTES))
         spool = _spool(host, records)
         if spool.state is SpoolState.UNSPENT:
-            raise failures.garbled(host)
+            raise garbled("it neither burned the warrant nor knows of a run")
         return spool
 
     async def result(self, host: Host, request_id: str, via: Sequence[Host] = ()) -> Spool:
@@ -150,7 +149,7 @@ def _spool(host: Host, records: Sequence[Record]) -> Spool:
     try:
         spool = answers.spool(records)
     except (ValueError, KeyError) as error:
-        raise failures.garbled(host) from error
+        raise garbled(str(error)) from error
     if isinstance(spool, Refusal):
         raise failures.spool_unusable(host, spool.why)
     return spool

@@ -33,6 +33,7 @@ class Sshd:
         self.answers: Callable[[asyncssh.SSHServerProcess[bytes]], Awaitable[None]] | None = None
         self.forwards: dict[tuple[str, int], tuple[str, int]] | None = None
         self.meet: Callable[[asyncssh.SSHServerConnection], None] = lambda _: None
+        self.forbids_forwarding = False
         self.sign_ins: list[str] = []
         self.auth_requests: list[str] = []
         self.commands: list[str] = []
@@ -195,6 +196,8 @@ class _Server(asyncssh.SSHServer):
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
         self._sshd.asked_forwards.append((dest_host, dest_port))
+        if self._sshd.forbids_forwarding:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "open failed")
         if self._sshd.forwards is None:
             return True
         target = self._sshd.forwards.get((dest_host, dest_port))

@@ -75,11 +75,16 @@ async def test_a_socket_that_knows_no_such_option_is_read_all_the_same() -> None
         assert quick.recv(10) == b"hello"
 
 
-async def test_the_next_address_of_a_name_is_tried_where_one_refuses() -> None:
+async def test_the_next_address_of_a_name_is_tried_where_one_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        opened = await wire.connect("localhost", port)  # ::1 first, where the machine has it
-        assert opened.getpeername()[1] == port
+
+        async def resolve(*_: object, **__: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{n}", port)) for n in (2, 3, 1)]
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+        opened = await wire.connect("alpha.example", port)
+        assert opened.getpeername() == ("127.0.0.1", port)
         opened.close()
 
 
