@@ -6,11 +6,11 @@ nouns. SQLite is the only database yet; ``sqlite.py`` holds all that is its own.
 
 import fcntl
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -64,37 +64,26 @@ async def open_database(url: str, *, upgrade: bool = True) -> Database:
     return Database(sqlite.reader(address), Writer(sqlite.writer(address)))
 
 
-class ServingLock:
-    """Held by the one server process of a SQLite database, until ``release`` or its end."""
-
-    def __init__(self, file: IO[str]) -> None:
-        """Take over a file that is locked."""
-        self._file = file
-
-    def release(self) -> None:
-        """Let another server start."""
-        self._file.close()
-
-
-def lock_for_serving(url: str) -> ServingLock:
-    """Take the lock that only one server process can hold. Raises Refused where another holds it."""
+@contextmanager
+def lock_for_serving(url: str) -> Iterator[None]:
+    """Hold the lock that only one server process can hold. Raises Refused where another holds it."""
     path = _path(_address(url))
     sqlite.secure(path)
-    file = os.fdopen(os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+", encoding="ascii")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        other = file.read(20).strip()
-        file.close()
-        raise Refused(
-            f"Another server uses this database already{f', as process {other}' if other else ''}.",
-            code="already_serving",
-            next_step="Stop it first. Commands such as `askfirst request` may run beside it.",
-        ) from error
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
-    return ServingLock(file)
+    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(lock, "r+", encoding="ascii", errors="replace") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            other = file.read(20).strip()
+            raise Refused(
+                f"Another server uses this database already{f', as process {other}' if other else ''}.",
+                code="already_serving",
+                next_step="Stop it first. Commands such as `askfirst request` may run beside it.",
+            ) from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
 
 
 async def _prepare(address: URL, *, upgrade: bool) -> None:

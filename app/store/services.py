@@ -6,7 +6,7 @@ or not at all, and only on the revision that it was planned on.
 
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from app.core.registry import Change, Registry
 from app.store.engine import Database
 from app.store.entries import change_dict, change_of, entry_dict, entry_of
 from app.store.log import Tx, body_for, canonical
+from app.store.rebuild import canonical_list
 from app.store.tables import PROOFS, PROPOSALS, REGISTRY, REVISION, TEXTS
 
 
@@ -189,11 +190,6 @@ async def record_proof(  # noqa: PLR0917 - a proof's fields, in the order in whi
         await tx.connection.execute(insert(PROOFS).values(**row, findings=findings_json))
 
     await db.write(change)
-
-
-def canonical_list(items: Iterable[dict[str, Any]]) -> str:
-    """Write a list of changes as canonical JSON."""
-    return "[" + ",".join(canonical(item).decode() for item in items) + "]"
 
 
 async def _write_entry(connection: AsyncConnection, change: Change, revision: int) -> None:

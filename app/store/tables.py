@@ -236,6 +236,7 @@ class TokenRow(SQLModel, table=True):
 
 _TABLES = SQLModel.metadata.tables
 AUDIT = _TABLES["audit"]
+AUDIT_HEAD = _TABLES["audit_head"]
 TEXTS = _TABLES["texts"]
 REQUESTS = _TABLES["requests"]
 DECISIONS = _TABLES["decisions"]
