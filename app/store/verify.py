@@ -7,7 +7,7 @@ log that was written anew as a whole, or cut at its end together with its head: 
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field, fields
 from itertools import groupby
 from typing import Any
@@ -27,7 +27,6 @@ from app.store.tables import AUDIT, AUDIT_HEAD, DECISIONS, REQUESTS
 
 _ROWS = 500
 _MOST_DIFFERENCES = 100
-_row: Callable[..., Any] = tuple_  # mypy 2.4 falls over its own type
 _GENERATED = ("type", "at", "by", "request", "version", "service", "host")
 
 
@@ -65,7 +64,7 @@ async def verify(db: Database) -> Report:
 
 async def _chain(connection: AsyncConnection, report: Report, rebuilt: Rebuilt) -> None:
     here = Head(0, FIRST)
-    async for row in _pages(connection, AUDIT, AUDIT.c.seq):
+    async for row in _pages(connection, select(AUDIT), AUDIT.c.seq):
         if why := _fault(row, here):
             report.first_broken, report.why = here.seq + 1, why
             return
@@ -100,7 +99,7 @@ def _fault(row: Any, before: Head) -> str:
 async def _differences(connection: AsyncConnection, rebuilt: Rebuilt) -> AsyncIterator[str]:
     for each in fields(Rebuilt):
         table, expected = SQLModel.metadata.tables[each.name], getattr(rebuilt, each.name)
-        stored = [row._asdict() async for row in _pages(connection, table, *table.primary_key.columns)]
+        stored = [row._asdict() async for row in _pages(connection, select(table), *table.primary_key.columns)]
         for difference in _compare(table, expected, stored):
             yield difference
     async for batch in _requests(connection):
@@ -178,10 +177,10 @@ def _compare(table: Table, expected: Rows, stored: Iterable[dict[str, Any]]) -> 
 
 async def _pages(connection: AsyncConnection, source: Any, *keys: Any) -> AsyncIterator[Any]:
     """Yield every row in the order of a unique key, a page at a time."""
-    wanted = (source if not isinstance(source, Table) else select(source)).order_by(*keys).limit(_ROWS)
+    wanted = source.order_by(*keys).limit(_ROWS)
     rows = (await connection.execute(wanted)).all()
     while rows:
         for row in rows:
             yield row
         last: list[Any] = [getattr(rows[-1], key.name) for key in keys]
-        rows = (await connection.execute(wanted.where(_row(*keys) > _row(*last)))).all()
+        rows = (await connection.execute(wanted.where(tuple_(*keys) > tuple_(*last)))).all()
