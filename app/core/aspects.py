@@ -144,7 +144,7 @@ def restart(ways: Ways) -> Finding:
     if ways.manager.is_driven and ways.found is None:
         return _nothing_met("restart", claimed, ways)
     try:
-        command = ways.manager.restart(ways.service, ways.unit)
+        command = ways.manager.restart(ways.service, ways.unit, ways.facts)
     except Refused as refused:
         return _unseen("restart", claimed, visible(refused.message), visible(refused.next_step))
     if not ways.manager.is_driven:
