@@ -1,0 +1,54 @@
+"""For machines: is it alive, is it ready, and a few numbers. It says nothing about any service, host or person.
+
+``/healthz`` asks nothing of the store; ``/readyz`` does, and fails where the worker of this process has ended.
+"""
+
+from fastapi import APIRouter, Request
+from starlette.responses import PlainTextResponse
+
+from app.core.errors import AskfirstError
+from app.core.lifecycle import ENDED, State
+from app.flow.ports import World
+from app.store import freezes, requests
+
+router = APIRouter(include_in_schema=False)
+_METRICS = "text/plain; version=0.0.4"
+
+
+@router.get("/healthz")
+async def alive() -> PlainTextResponse:
+    """Answer, which is all that is asked."""
+    return PlainTextResponse("ok\n")
+
+
+@router.get("/readyz")
+async def ready(request: Request) -> PlainTextResponse:
+    """Say whether requests can be served: the store answers, and the worker lives."""
+    world: World = request.app.state.world
+    worker = getattr(request.app.state, "worker", None)
+    if worker is not None and worker.done():
+        return PlainTextResponse("the worker has ended\n", 503)
+    try:
+        await requests.expired(world.db, 0.0)
+    except AskfirstError as error:
+        return PlainTextResponse(f"{error.message}\n", 503)
+    return PlainTextResponse("ready\n")
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> PlainTextResponse:
+    """Give the numbers of what has not ended, as Prometheus reads them."""
+    world: World = request.app.state.world
+    lines = [
+        "# HELP askfirst_requests Requests that have not ended, by state.",
+        "# TYPE askfirst_requests gauge",
+    ]
+    for state in State:
+        if state not in ENDED:
+            lines.append(f'askfirst_requests{{state="{state}"}} {len(await requests.wanting(world.db, {state}))}')
+    lines += [
+        "# HELP askfirst_freezes Freezes that hold now.",
+        "# TYPE askfirst_freezes gauge",
+        f"askfirst_freezes {len(await freezes.current(world.db))}",
+    ]
+    return PlainTextResponse("\n".join(lines) + "\n", media_type=_METRICS)

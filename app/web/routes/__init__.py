@@ -1,0 +1,41 @@
+"""The pages' routes, one file for each noun."""
+
+from fastapi import APIRouter
+
+from app.web.routes import (
+    audit,
+    changes,
+    decisions,
+    history,
+    hostkeys,
+    hosts,
+    inbox,
+    live,
+    people,
+    registry,
+    requests,
+    services,
+    session,
+    settings,
+    tokens,
+)
+
+router = APIRouter()
+for _noun in (
+    inbox,
+    services,
+    hosts,
+    requests,
+    decisions,
+    live,
+    history,
+    audit,
+    people,
+    hostkeys,
+    registry,
+    changes,
+    settings,
+    tokens,
+    session,
+):
+    router.include_router(_noun.router)

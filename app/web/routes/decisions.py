@@ -1,0 +1,136 @@
+"""Decisions on a request: approve, deny, cancel, add a stronger reason, say that it is done by hand.
+
+Each is a POST that ends on the request's own page, fresh. Nothing here judges whether a yes counts: the flow's guard
+does, and what it says is shown. Keeps law 5: the form carries the digest that its reader saw."""
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from app.core.errors import Conflict, IllegalEvent, Refused
+from app.core.lifecycle import Request as Asked
+from app.core.policy import Attempt, Via
+from app.flow import decide
+from app.flow.ask import insist as give_reason
+from app.flow.execute import say_done
+from app.flow.people import prove_again
+from app.store import people, requests
+from app.web import forms
+from app.web.deps import SignedIn
+from app.web.failures import status_of
+from app.web.pages import Visit
+from app.web.show import Notice, show
+from app.web.story import decided_by
+from app.web.times import clock
+
+router = APIRouter()
+
+
+@router.post("/requests/{request_id}/approve")
+async def approve(request: Request, visit: SignedIn, request_id: str) -> Response:
+    """Write the visitor's yes; where the session is too old, ask for the password on the same page first."""
+    form = await forms.read(request, "digest", csrf=visit.session.csrf, optional=("password",))
+    world = visit.world
+    attempt = Attempt(visit.person, Via.SESSION, visit.session.signed_in_at, form["digest"])
+    try:
+        if form["password"]:
+            await prove_again(world, visit.secret, visit.person, form["password"])
+            attempt = Attempt(visit.person, Via.SESSION, world.clock.now(), form["digest"])
+        await decide.approve(world, attempt, request_id)
+    except Refused as error:
+        return await _refused(request, visit, request_id, error, field="password")
+    return RedirectResponse(f"/requests/{request_id}", 303)
+
+
+@router.post("/requests/{request_id}/deny")
+async def deny(request: Request, visit: SignedIn, request_id: str) -> Response:
+    """Write the visitor's no, with its reason."""
+    form = await forms.read(request, "digest", "reason", csrf=visit.session.csrf)
+    return await _do(
+        request,
+        visit,
+        request_id,
+        lambda: decide.deny(
+            visit.world, visit.person, Via.SESSION, request_id, digest=form["digest"], reason=form["reason"]
+        ),
+        field="reason",
+        text=form["reason"],
+    )
+
+
+@router.post("/requests/{request_id}/cancel")
+async def cancel(request: Request, visit: SignedIn, request_id: str) -> Response:
+    """Take a request back."""
+    await forms.read(request, csrf=visit.session.csrf)
+    return await _do(request, visit, request_id, lambda: decide.cancel(visit.world, visit.person, request_id))
+
+
+@router.post("/requests/{request_id}/insist")
+async def insist(request: Request, visit: SignedIn, request_id: str) -> Response:
+    """Add the requester's stronger reason."""
+    form = await forms.read(request, "reason", csrf=visit.session.csrf)
+    return await _do(
+        request,
+        visit,
+        request_id,
+        lambda: give_reason(visit.world, visit.person, request_id, form["reason"]),
+        field="more",
+        text=form["reason"],
+    )
+
+
+@router.post("/requests/{request_id}/done")
+async def done(request: Request, visit: SignedIn, request_id: str) -> Response:
+    """Take the word of whoever restarted it by hand."""
+    await forms.read(request, csrf=visit.session.csrf)
+    return await _do(request, visit, request_id, lambda: say_done(visit.world, visit.person, request_id))
+
+
+async def _do(
+    request: Request,
+    visit: Visit,
+    request_id: str,
+    act: Callable[[], Awaitable[Asked]],
+    *,
+    field: str = "",
+    text: str = "",
+) -> Response:
+    try:
+        await act()
+    except Refused as error:
+        return await _refused(request, visit, request_id, error, field=field, text=text)
+    return RedirectResponse(f"/requests/{request_id}", 303)
+
+
+async def _refused(
+    request: Request, visit: Visit, request_id: str, error: Refused, *, field: str, text: str = ""
+) -> Response:
+    """Show the fresh page with what stood in the way; what was typed is kept."""
+    asked = await requests.load(visit.world.db, request_id)
+    values = {field: text} if text else {}
+    if error.code in {"reason_empty", "reason_too_long", "password_wrong", "step_up_required"}:
+        wrong = {field: error.message if error.code == "step_up_required" else f"{error.message} {error.next_step}"}
+        status = 403 if field == "password" else 422
+        return await show(request, visit, asked, status, problems=wrong, values=values, notice=_head(error))
+    if error.code == "already_approved":
+        return await show(request, visit, asked, 200, notice=await _late(visit, asked, error))
+    late = await _late(visit, asked, error) if isinstance(error, Conflict | IllegalEvent) else _head(error)
+    return await show(request, visit, asked, status_of(error), notice=late, values=values)
+
+
+def _head(error: Refused) -> Notice:
+    return Notice(error.message, error.next_step)
+
+
+async def _late(visit: Visit, asked: Asked, error: Refused) -> Notice:
+    """Say who was first: nothing was changed by this click."""
+    events = await requests.events(visit.world.db, asked.id)
+    decided = decided_by(events, await people.names(visit.world.db))
+    if decided is None or error.code == "digest_differs":
+        return _head(error)
+    what, name, at = decided
+    when = clock(at, visit.world.clock.now())
+    return Notice(
+        f"Already {what} by {name} at {when}.", "Your click changed nothing. This is how it stands now.", "wait"
+    )

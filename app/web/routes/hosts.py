@@ -1,0 +1,99 @@
+"""Hosts: the list, and the page of one host with what is claimed there and a map of what truly runs.
+
+“Look now” probes the host once, changes nothing on it, and draws what it saw; the map is not stored.
+"""
+
+from collections.abc import Mapping
+
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse
+
+from app.core.errors import AskfirstError, NotFound, Unreachable
+from app.core.policy import Role
+from app.core.registry import Registry
+from app.core.service import Host
+from app.flow.discover import discover
+from app.flow.prove import look_all, remember
+from app.managers import MANAGERS
+from app.ssh.keys import fingerprint, pinned
+from app.store import freezes, services
+from app.web import forms
+from app.web.deps import SignedIn
+from app.web.hostmap import Map, map_of
+from app.web.pages import Visit, render
+from app.web.routes.services import sign_of
+
+router = APIRouter()
+
+
+@router.get("/hosts")
+async def every(request: Request, visit: SignedIn) -> HTMLResponse:
+    """List the hosts with their services."""
+    db, now = visit.world.db, visit.world.clock.now()
+    registry, proofs = await services.registry(db), await services.proofs(db)
+    rows = [
+        (host, [(each, sign_of(proofs.get(each.name), now)) for each in registry.services_on(host.name)])
+        for host in registry.hosts
+    ]
+    return await render(request, "hosts/list.html", rows=rows, may_edit=Role.EDITOR in visit.person.roles)
+
+
+@router.get("/hosts/{name}")
+async def one(request: Request, visit: SignedIn, name: str) -> HTMLResponse:
+    """Show one host and what is claimed to run there."""
+    return await _page(request, visit, name)
+
+
+@router.post("/hosts/{name}/look")
+async def look(request: Request, visit: SignedIn, name: str) -> HTMLResponse:
+    """Probe the host now: prove each service claimed there, and draw what runs."""
+    await forms.read(request, csrf=visit.session.csrf)
+    _host(await services.registry(visit.world.db), name)
+    try:
+        seen = await discover(visit.world, name)
+    except Unreachable as error:
+        return await _page(request, visit, name, trouble=error)
+    for each in await look_all(visit.world, await services.registry(visit.world.db), name):
+        await remember(visit.world, each)
+    return await _page(request, visit, name, drawn=map_of(seen, MANAGERS))
+
+
+async def _page(
+    request: Request, visit: Visit, name: str, *, drawn: Map | None = None, trouble: AskfirstError | None = None
+) -> HTMLResponse:
+    db, now = visit.world.db, visit.world.clock.now()
+    registry, proofs = await services.registry(db), await services.proofs(db)
+    host = _host(registry, name)
+    return await render(
+        request,
+        "hosts/one.html",
+        200 if trouble is None else 503,
+        host=host,
+        keys=pinned_prints(host),
+        entries=[
+            (each, proofs.get(each.name), sign_of(proofs.get(each.name), now)) for each in registry.services_on(name)
+        ],
+        frozen=freezes.sentence(await freezes.current(db), name, host.environment),
+        drawn=drawn,
+        trouble=trouble,
+        may_edit=Role.EDITOR in visit.person.roles,
+    )
+
+
+def pinned_prints(host: Host) -> Mapping[str, str]:
+    """Return each pinned key's kind by its fingerprint; a line that is no key by itself."""
+    try:
+        return {fingerprint(key): key.get_algorithm() for key in pinned(host)} if host.host_keys else {}
+    except Unreachable:
+        return dict.fromkeys(host.host_keys, "no key")
+
+
+def _host(registry: Registry, name: str) -> Host:
+    host = registry.host(name)
+    if host is None:
+        raise NotFound(
+            f"There is no host {name[:60]!r} in the registry.",
+            code="no_such_host",
+            next_step="The page Hosts lists all that are registered.",
+        )
+    return host

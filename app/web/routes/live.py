@@ -1,0 +1,115 @@
+"""Live pages: a stream that says when a page has changed and hands on new lines of output.
+
+It carries no decision and no page: what changed is fetched as the page itself. Each stream asks every minute whether
+its reader is still signed in, and ends after ten; a browser opens the next one by itself, where it left off."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Request
+from starlette.responses import StreamingResponse
+
+from app.core.errors import Refused
+from app.core.lifecycle import ENDED, State
+from app.flow.ports import World
+from app.flow.printed import Cutter
+from app.store import freezes, listing, output, requests, sessions
+from app.web.deps import SignedIn
+from app.web.pages import Visit
+from app.web.waiting import for_person
+
+router = APIRouter()
+_POLL_SECONDS = 2.0
+_CALM_SECONDS = 0.15
+_CHECK_SECONDS = 60.0
+_LONGEST_SECONDS = 600.0
+_MOST_EACH, _MOST_ALL = 12, 400
+_open: Counter[str] = Counter()
+
+
+@router.get("/live")
+async def inbox(visit: SignedIn) -> StreamingResponse:
+    """Say when the visitor's inbox has changed."""
+    return _stream(visit, _inbox(visit))
+
+
+@router.get("/requests/{request_id}/live")
+async def one(request: Request, visit: SignedIn, request_id: str, version: int = 0, line: int = 1) -> StreamingResponse:
+    """Say when a request has changed, and hand on its output from a line on."""
+    asked = await requests.load(visit.world.db, request_id)
+    left_off = request.headers.get("last-event-id", "").split(":")
+    if len(left_off) == 2 and all(part.isdecimal() and len(part) < 9 for part in left_off):
+        version, line = int(left_off[0]), int(left_off[1])
+    return _stream(visit, _follow(visit.world, asked.id, version, line))
+
+
+def _stream(visit: Visit, events: AsyncIterator[str]) -> StreamingResponse:
+    if _open[visit.person.id] >= _MOST_EACH or _open.total() >= _MOST_ALL:
+        raise Refused("Too many open pages.", code="too_many", next_step="Close some; each works without a live view.")
+    return StreamingResponse(_counted(visit, events), media_type="text/event-stream")
+
+
+async def _counted(visit: Visit, events: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Hand events on while the reader is signed in and the stream is young."""
+    clock = asyncio.get_running_loop().time
+    began = checked = clock()
+    _open[visit.person.id] += 1
+    try:
+        async for event in events:
+            yield event
+            if clock() - began > _LONGEST_SECONDS:
+                return
+            if clock() - checked > _CHECK_SECONDS:
+                checked = clock()
+                if await sessions.person_of(visit.world.db, visit.secret, visit.world.clock.now()) is None:
+                    return
+    finally:
+        _open[visit.person.id] -= 1
+
+
+async def _follow(world: World, request_id: str, version: int, line: int) -> AsyncIterator[str]:
+    cutter = Cutter()
+    while True:
+        asked = await requests.load(world.db, request_id)
+        is_growing = asked.state in {State.RUNNING, State.UNKNOWN}
+        data = await output.read(world.db, request_id, cutter.offset) if asked.started_at else b""
+        first = cutter.number
+        lines = cutter.take(data, is_over=not is_growing)
+        if fresh := lines[max(0, line - first) :]:
+            yield _event("lines", {"first": max(first, line), "lines": fresh}, f"{version}:{cutter.number}")
+        if asked.version != version:
+            version = asked.version
+            yield _event("changed", asked.state, f"{version}:{cutter.number}")
+        if asked.state in ENDED:
+            yield _event("ended", asked.state, f"{version}:{cutter.number}")
+            return
+        yield ": still here\n\n"
+        await asyncio.sleep(_CALM_SECONDS)
+        await world.news.wait(request_id, _POLL_SECONDS)
+
+
+async def _inbox(visit: Visit) -> AsyncIterator[str]:
+    world = visit.world
+    before = await _signature(visit)
+    while True:
+        yield ": still here\n\n"
+        await world.news.wait("work", _POLL_SECONDS)
+        now = await _signature(visit)
+        if now != before:
+            before = now
+            yield _event("changed", "inbox", "")
+        await asyncio.sleep(_CALM_SECONDS)
+
+
+async def _signature(visit: Visit) -> object:
+    db = visit.world.db
+    waiting = await for_person(visit.world, visit.person, await freezes.current(db))
+    yours = await listing.page(db, listing.Filter(requester=visit.person.id), limit=10)
+    return [(each.id, each.version) for each in waiting], [(row.id, row.state) for row in yours.rows]
+
+
+def _event(kind: str, data: object, mark: str) -> str:
+    head = f"id: {mark}\n" if mark else ""
+    return f"{head}event: {kind}\ndata: {json.dumps(data)}\n\n"
