@@ -16,7 +16,7 @@ from functools import cached_property
 from fastapi import FastAPI
 
 from app import __version__
-from app.api import problems
+from app.api import problems, replies
 from app.api.routes import router as api_router
 from app.cli.main import app as command_line
 from app.flow.ports import News, World
@@ -104,6 +104,7 @@ def create_app(wiring: Wiring | None = None) -> FastAPI:
     app.include_router(api_router)
     problems.install(app)
     install_pages(app, settings)
+    replies.describe(app)
     return app
 
 

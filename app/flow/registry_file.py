@@ -67,7 +67,8 @@ def _check(reader: Reader, node: Node, where: str) -> Check | None:
         return None
     ((kind, given),) = values.items()
     made: type[Check] = {"tcp": TcpCheck, "http": HttpCheck, "json": JsonCheck}[kind]
-    return reader.make(node, where, made, given)
+    check: Check | None = reader.make(node, where, made, given)
+    return check
 
 
 def _host(reader: Reader, node: Node, where: str) -> Host | None:
@@ -156,7 +157,8 @@ def _sorted(registry: Registry) -> Registry:
     )
 
 
-def _span(seconds: float) -> str:
+def span_of(seconds: float) -> str:
+    """Write a duration as the file has it."""
     for unit in ("h", "m", "s"):
         if seconds >= SECONDS[unit] and seconds % SECONDS[unit] == 0:
             return f"{int(seconds // SECONDS[unit])}{unit}"
@@ -189,7 +191,7 @@ def _service_out(service: Service) -> dict[str, Any]:
             **values,
             "ports": list(service.ports),
             "config": service.config,
-            "settle": _span(service.settle_seconds),
+            "settle": span_of(service.settle_seconds),
             "start": service.start or None,
             "checks": [_check_out(check) for check in service.checks],
             "docs": service.docs,
@@ -215,6 +217,6 @@ def _policy_out(policy: Policy) -> dict[str, Any]:
             "approvers": policy.approvers,
             "groups": list(policy.groups),
             "assurance": policy.assurance.name.lower(),
-            "expires": _span(policy.expires_seconds),
+            "expires": span_of(policy.expires_seconds),
         }
     )

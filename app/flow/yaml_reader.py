@@ -109,11 +109,11 @@ class Reader:
         return value == "true"
 
     def duration(self, node: Node, where: str) -> float:
-        match = _DURATION.fullmatch(self.text(node, where))
-        if match is None:
+        seconds = seconds_of(self.text(node, where))
+        if seconds is None:
             self.wrong(node, where, "expected a duration such as 5s or 15m")
             return 0.0
-        return float(match[1]) * SECONDS[match[2]]
+        return seconds
 
     def make(self, node: Node, where: str, made: type[Any], given: dict[str, Any]) -> Any:
         """Make a value of its fields, or note which one is missing."""
@@ -123,6 +123,12 @@ class Reader:
             needed = [name for name in made.__dataclass_fields__ if name not in given and _is_needed(made, name)]
             self.wrong(node, where, f"missing: {', '.join(needed)}")
             return None
+
+
+def seconds_of(text: str) -> float | None:
+    """Read a duration such as ``500ms``, ``5s``, ``15m`` or ``1h``; None where it is none."""
+    match = _DURATION.fullmatch(text)
+    return float(match[1]) * SECONDS[match[2]] if match else None
 
 
 def compose(text: str, reader: Reader) -> Node | None:
