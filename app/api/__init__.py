@@ -1,1 +1,1 @@
-"""Ring 3: the JSON API."""
+"""The API: for scripts and agents, which may ask and read, and never approve. Read routes, then requests."""

@@ -1,0 +1,94 @@
+"""Following a request: a stream of what happens to it and of what its command prints, until it has ended.
+
+The id of each item is ``VERSION:LINES``: how many events and how many lines of output are told by then. A client that
+comes back with ``Last-Event-ID`` misses nothing and hears nothing twice. Reading it changes nothing.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from app.api import schemas, shapes
+from app.api.deps import Reader
+from app.api.limits import streams
+from app.api.replies import problems
+from app.core.display import visible
+from app.core.lifecycle import ENDED, Request, State
+from app.flow.ports import World
+from app.flow.printed import Cutter
+from app.store import output, people, requests
+
+router = APIRouter(prefix="/requests", tags=["requests"])
+_POLL_SECONDS = 1.0
+_GROWING = frozenset({State.RUNNING, State.UNKNOWN})
+LastId = Annotated[
+    str,
+    Header(
+        alias="Last-Event-ID", pattern=r"^(\d{1,9}:\d{1,9})?$", description="The id of the last item that was heard."
+    ),
+]
+
+
+async def _follower(caller: Reader, request_id: str) -> Request:
+    streams.check(caller.person.id)
+    return await requests.load(caller.world.db, request_id)
+
+
+@router.get(
+    "/{request_id}/events",
+    response_class=EventSourceResponse,
+    responses=problems(404, 409, 429),
+    operation_id="followRequest",
+)
+async def follow(
+    caller: Reader, asked: Annotated[Request, Depends(_follower)], last_event_id: LastId = ""
+) -> AsyncIterator[ServerSentEvent]:
+    """Follow a request: items `happened`, `printed` and, at the end, `ended`; a comment every 15 s keeps it open."""
+    version, _, line = last_event_id.partition(":")
+    with streams.open(caller.person.id):
+        async for item in _items(caller.world, asked.id, int(version or 0), int(line or 0)):
+            yield item
+
+
+async def _items(world: World, request_id: str, version: int, line: int) -> AsyncIterator[ServerSentEvent]:
+    cutter = Cutter()
+    names = await people.names(world.db)
+    while True:
+        asked = await requests.load(world.db, request_id)
+        for item in await _happened(world, asked, version, names):
+            version = item.version
+            yield _item("happened", item, version, line)
+        cut = cutter.number - 1
+        data = await output.read(world.db, request_id, cutter.offset) if asked.started_at is not None else b""
+        fresh = cutter.take(data, is_over=asked.state not in _GROWING)[max(0, line - cut) :]
+        if fresh:
+            first, line = max(cut, line) + 1, cutter.number - 1
+            yield _item("printed", schemas.Printed(first=first, lines=fresh), version, line)
+        if asked.state in ENDED:
+            yield _item("ended", schemas.Ended(state=asked.state, outcome=visible(asked.outcome)), version, line)
+            return
+        await world.news.wait(request_id, _POLL_SECONDS)
+
+
+async def _happened(world: World, asked: Request, after: int, names: dict[str, str]) -> list[schemas.Happened]:
+    if asked.version <= after:
+        return []
+    events = await requests.events(world.db, asked.id)
+    return [
+        schemas.Happened(
+            version=version,
+            type=event.type,
+            at=shapes.moment(event.at),
+            by=visible(names.get(event.by, event.by)),
+        )
+        for version, event in enumerate(events, 1)
+        if after < version <= asked.version
+    ]
+
+
+def _item(
+    kind: str, data: schemas.Happened | schemas.Printed | schemas.Ended, version: int, line: int
+) -> ServerSentEvent:
+    return ServerSentEvent(event=kind, data=data, id=f"{version}:{line}")

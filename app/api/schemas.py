@@ -1,0 +1,342 @@
+"""What the API takes and gives, as pydantic models; they are the contract that /openapi.json describes.
+
+They hold no rule besides form: what may be asked, seen or cancelled is decided in the flow. Unknown fields are refused.
+Text that came from a host or a person is made visible before it gets here (law 13), so it is safe in a terminal too.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from app.core.lifecycle import State
+from app.core.verdict import Answer, Code
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FieldError(_Model):
+    """One field that does not fit, and why."""
+
+    field: str = Field(examples=["body.reason"])
+    message: str = Field(examples=["Field required"])
+
+
+class Problem(_Model):
+    """A problem document (RFC 9457). `code` is stable; `next` says what to do."""
+
+    type: Literal["about:blank"] = "about:blank"
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["There is no service 'gui' in the registry."])
+    code: str = Field(examples=["no_such_service"])
+    next: str = Field(examples=["Did you mean pypnm-gui?"])
+    errors: list[FieldError] | None = Field(None, description="The fields that do not fit, where it is about fields.")
+
+
+class Finding(_Model):
+    """One aspect, claimed beside observed. `agrees` is null where it could not be seen, which is never agreement."""
+
+    aspect: str = Field(examples=["manager"])
+    claimed: str = Field(examples=["systemd"])
+    observed: str = Field(examples=["supervisor runs the process that holds port 5050"])
+    agrees: bool | None = Field(examples=[False])
+    code: Code | None = Field(description="The verdict that this finding alone would give.", examples=["WRONG_MANAGER"])
+    next: str = Field(examples=["Correct the registry's entry, or ask its owner."])
+
+
+class Sign(_Model):
+    """One sign that a restart is called for."""
+
+    kind: str = Field(examples=["code"])
+    text: str = Field(examples=["commit 6ed8c30 is newer than process 4711"])
+    at: AwareDatetime | None = None
+
+
+class Need(_Model):
+    """Is a restart called for? `looked_for` names what was looked at, so that "none found" can be weighed."""
+
+    answer: Answer
+    signs: list[Sign]
+    looked_for: list[str] = []
+
+
+class CheckResult(_Model):
+    """What one of the service's checks saw."""
+
+    label: str = Field(examples=["tftp.server is 172.22.147.18"])
+    is_green: bool
+    seen: str = Field(examples=["10.0.0.1"])
+
+
+class Verification(_Model):
+    """What the host proves about a claim, at one time."""
+
+    service: str
+    verdict: Code
+    findings: list[Finding]
+    need: Need
+    identity: list[str] = Field(description="The identity lines, as the gate printed them.")
+    checks: list[CheckResult]
+    near: list[str] = Field(description="Like names that the manager knows: a question, never taken.")
+    next: str = Field(description="What to do next, empty where nothing is to be done.")
+    taken_at: AwareDatetime
+
+
+class Proof(_Model):
+    """The last proof of a service, as far as there is one since its entry last changed."""
+
+    verdict: Code
+    need: Answer
+    at: AwareDatetime
+
+
+class Service(_Model):
+    """A registered service: the claim, and its last proof."""
+
+    name: str = Field(examples=["pypnm-gui"])
+    host: str = Field(examples=["alpha"])
+    environment: str = Field(examples=["production"])
+    owner: str = Field(examples=["lab-team"])
+    manager: str = Field(examples=["supervisor"])
+    unit: str = Field(examples=["lab:pypnm-gui"])
+    user: str | None = Field(examples=["rbron"])
+    path: str | None = Field(examples=["/opt/pypnm-gui-lab"])
+    ports: list[int] = Field(examples=[[5050]])
+    checks: list[str] = Field(examples=[["tftp.server is 172.22.147.18"]])
+    docs: str
+    proof: Proof | None
+
+
+class ServiceList(_Model):
+    """All registered services, by name."""
+
+    revision: int = Field(description="The registry's revision.")
+    services: list[Service]
+
+
+class Host(_Model):
+    """A registered host. Its keys are shown as fingerprints."""
+
+    name: str = Field(examples=["alpha"])
+    address: str = Field(examples=["10.0.0.5"])
+    port: int = Field(examples=[22])
+    environment: str = Field(examples=["production"])
+    fingerprints: list[str] = Field(examples=[["SHA256:QmXo4n0h…"]])
+    services: list[str] = Field(examples=[["pypnm-gui"]])
+
+
+class HostList(_Model):
+    """All registered hosts, by name."""
+
+    revision: int = Field(description="The registry's revision.")
+    hosts: list[Host]
+
+
+class Listener(_Model):
+    """One listening port, who runs its process, and which registered service claims the port."""
+
+    port: int
+    address: str
+    pid: int | None = Field(description="Null where no holder could be seen.")
+    user: str
+    command: str
+    manager: str = Field(
+        description="The nearest manager; `none` where nobody runs it, empty where nobody could be seen."
+    )
+    unit: str | None = Field(description="The manager's own name for it.")
+    is_believed: bool = Field(description="Whether the manager's own process and its own list confirm it.")
+    evidence: str
+    service: str | None = Field(description="The registered service that claims this port.")
+
+
+class BlindSpot(_Model):
+    """Something that could not be seen, and why."""
+
+    what: str
+    why: str
+    about: str = Field(description="The service or manager it is about; empty: the whole host.")
+
+
+class Discovery(_Model):
+    """What listens on a host now, and what of it nobody has registered."""
+
+    host: str
+    taken_at: AwareDatetime
+    listeners: list[Listener]
+    blind: list[BlindSpot]
+
+
+class Ask(_Model):
+    """A question: may this service be restarted? The argv comes from the manager, never from here."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [{"service": "pypnm-gui", "reason": "TFTP fix 6ed8c30 is pulled, the process is older"}]
+        },
+    )
+    service: Name = Field(description="The exact name of a registered service.")
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    ticket: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
+class Approval(_Model):
+    """One yes that counts."""
+
+    name: str
+    at: AwareDatetime
+
+
+class Warrant(_Model):
+    """The exact text that is approved and run, with its SHA-256."""
+
+    digest: str
+    short_digest: str = Field(examples=["7F3K-92QD"])
+    text: str
+
+
+class RequestRow(_Model):
+    """A request in a list."""
+
+    id: str
+    short_id: str = Field(examples=["R-7F3K"])
+    service: str
+    host: str
+    requester: str
+    state: State
+    verdict: str
+    need: str
+    asked_at: AwareDatetime
+    changed_at: AwareDatetime
+    outcome: str
+
+
+class RequestPage(_Model):
+    """Requests, newest first. Send `before` again to get the next page; null on the last."""
+
+    requests: list[RequestRow]
+    before: int | None
+
+
+class Request(_Model):
+    """One request as it stands now. `has_ended` true means that nothing more happens to it."""
+
+    id: str
+    short_id: str = Field(examples=["R-7F3K"])
+    version: int = Field(description="The number of events so far.")
+    state: State
+    has_ended: bool
+    next: str = Field(description="What happens or is to be done next, in a sentence.")
+    service: str
+    host: str
+    environment: str
+    requester: str
+    reason: str
+    stronger_reason: str
+    ticket: str
+    asked_at: AwareDatetime
+    changed_at: AwareDatetime
+    verification: Verification | None = Field(description="What the host proved, before anybody was asked.")
+    warrant: Warrant | None
+    approvers: int = Field(description="How many have to say yes.")
+    groups: list[list[str]] = Field(description="Of each of these lists, one group has to be an approver's.")
+    approvals: list[Approval]
+    not_after: AwareDatetime | None
+    started_at: AwareDatetime | None
+    exit_status: int | None
+    outcome: str
+    after: Verification | None = Field(description="What the host proved after the run.")
+    url: str = Field(description="The page on which a person decides.")
+
+
+class AuditEntry(_Model):
+    """One event of the audit log. Free text and output are not in it, only commitments to them."""
+
+    seq: int
+    at: AwareDatetime
+    type: str
+    by: str
+    by_name: str
+    request: str | None
+    version: int | None
+    service: str | None
+    host: str | None
+    data: dict[str, object]
+    hash: str
+
+
+class AuditPage(_Model):
+    """Events, newest first. Send `before` again to get the next page; null on the last."""
+
+    entries: list[AuditEntry]
+    before: int | None
+
+
+class _Query(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    service: Annotated[str, StringConstraints(max_length=40)] = ""
+    host: Annotated[str, StringConstraints(max_length=40)] = ""
+    since: AwareDatetime | None = Field(None, description="From then on.")
+    until: AwareDatetime | None = Field(None, description="Before then.")
+
+
+class RequestFilter(_Query):
+    """What is looked for; a field that is left out asks for nothing."""
+
+    requester: Annotated[str, StringConstraints(max_length=40)] = Field("", description="A person's id, or `me`.")
+    approver: Annotated[str, StringConstraints(max_length=40)] = Field("", description="A person's id, or `me`.")
+    state: State | None = None
+    verdict: Code | None = None
+    q: Annotated[str, StringConstraints(max_length=200)] = Field("", description="Words of the reason.")
+    before: Annotated[int, Field(ge=1)] | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class AuditFilter(_Query):
+    """What is looked for; a field that is left out asks for nothing."""
+
+    type: Annotated[str, StringConstraints(max_length=40)] = ""
+    by: Annotated[str, StringConstraints(max_length=40)] = ""
+    request: Annotated[str, StringConstraints(max_length=40)] = ""
+
+
+class AuditPageFilter(AuditFilter):
+    """A filter, and where a page begins."""
+
+    before: Annotated[int, Field(ge=1)] | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class AuditExportFilter(AuditFilter):
+    """A filter, and the form of the export."""
+
+    format: Literal["jsonl", "csv"] = "jsonl"
+
+
+class Happened(_Model):
+    """An event of a request, in its stream."""
+
+    version: int
+    type: str = Field(examples=["verified"])
+    at: AwareDatetime
+    by: str
+
+
+class Printed(_Model):
+    """Lines that the command printed, masked and made visible."""
+
+    first: int = Field(description="The number of the first line, counted from 1.")
+    lines: list[str]
+
+
+class Ended(_Model):
+    """The last item of a stream: how the request ended."""
+
+    state: State
+    outcome: str

@@ -1,0 +1,43 @@
+"""Services: what is registered, what was last proved of it, and a proof now."""
+
+from fastapi import APIRouter
+
+from app.api import schemas, shapes
+from app.api.deps import Reader
+from app.api.limits import probes
+from app.api.replies import problems
+from app.flow.ask import named
+from app.flow.prove import look, remember
+from app.store import services
+
+router = APIRouter(prefix="/services", tags=["services"])
+
+
+@router.get("", responses=problems(), operation_id="listServices")
+async def everything(caller: Reader) -> schemas.ServiceList:
+    """List every registered service with its last proof."""
+    registry = await services.registry(caller.world.db)
+    proofs = await services.proofs(caller.world.db)
+    return schemas.ServiceList(
+        revision=registry.revision,
+        services=[shapes.service(each, registry, proofs.get(each.name)) for each in registry.services],
+    )
+
+
+@router.get("/{name}", responses=problems(404), operation_id="getService")
+async def one(caller: Reader, name: str) -> schemas.Service:
+    """Show one service. The name is exact; like names come back as a question."""
+    registry = await services.registry(caller.world.db)
+    proofs = await services.proofs(caller.world.db)
+    return shapes.service(named(registry, name), registry, proofs.get(name))
+
+
+@router.post("/{name}/verify", responses=problems(404, 429), operation_id="verifyService")
+async def verify(caller: Reader, name: str) -> schemas.Verification:
+    """Let the host prove the claim now. Asks nobody and changes nothing; a host that gives no answer is a verdict."""
+    registry = await services.registry(caller.world.db)
+    service = named(registry, name)
+    async with probes.turn(service.host, caller.person.id):
+        seen = await look(caller.world, registry, service)
+    await remember(caller.world, seen)
+    return shapes.verification(service.name, seen.evidence())

@@ -1,0 +1,228 @@
+"""From the flow's values to the API's models: nothing is decided here, and every foreign text is made visible."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from app.api import schemas
+from app.core import facts as seen
+from app.core import service as claims
+from app.core.display import argv, visible
+from app.core.errors import Unreachable
+from app.core.lifecycle import ENDED, State
+from app.core.lifecycle import Request as Asked
+from app.core.registry import Registry
+from app.core.verdict import Code
+from app.core.warrant import short_digest
+from app.flow import evidence
+from app.flow.discover import Discovery, Seen
+from app.flow.evidence import Evidence
+from app.flow.ports import World
+from app.ssh.keys import fingerprint, pinned
+from app.store import history, listing, people, requests
+from app.store.services import Proof
+
+_NEXT: Mapping[State, str] = {
+    State.OPEN: "The host is asked what really runs there; read again in a moment.",
+    State.BLOCKED: "Nothing was run and nobody was asked. Do what verification.next says, then ask again.",
+    State.WAITING: "A person has to decide on the page `url`; no token can.",
+    State.APPROVED: "It runs as soon as a worker takes it, if the host still agrees.",
+    State.RUNNING: "The command is under way; follow its events.",
+    State.UNKNOWN: "The line was lost. The host is asked what happened. Never ask for it again meanwhile.",
+    State.SETTLING: "The command ended; the host is asked whether the service truly came back.",
+    State.SUCCEEDED: "Nothing is left to do: the host proved that the service came back.",
+    State.FAILED: "The command ran and the service did not come back as it should: read `after`, tell the owner.",
+    State.DENIED: "Nothing was run. Read the reason on the page `url` before asking again.",
+    State.EXPIRED: "Nothing was run, since nobody decided in time. Ask again if it is still needed.",
+    State.CANCELLED: "Nothing was run: it was taken back.",
+    State.STALE: "Nothing was run: host or registry are no longer as they were proved. Ask again.",
+    State.NOT_RUN: "Nothing was run, and this warrant can never run. Ask again.",
+}
+
+
+def moment(at: float) -> datetime:
+    """Return epoch seconds as UTC."""
+    return datetime.fromtimestamp(round(at, 3), UTC)
+
+
+def service(entry: claims.Service, registry: Registry, proof: Proof | None) -> schemas.Service:
+    """Show a registered service with its last proof."""
+    host = registry.host(entry.host)
+    return schemas.Service(
+        name=entry.name,
+        host=entry.host,
+        environment=host.environment if host else "",
+        owner=visible(entry.owner),
+        manager=entry.manager,
+        unit=entry.unit,
+        user=entry.user,
+        path=entry.path,
+        ports=list(entry.ports),
+        checks=[visible(check.label) for check in entry.checks],
+        docs=visible(entry.docs, 10_000, "\n"),
+        proof=schemas.Proof(verdict=Code(proof.verdict), need=proof.need, at=moment(proof.at)) if proof else None,
+    )
+
+
+def host(entry: claims.Host, registry: Registry) -> schemas.Host:
+    """Show a registered host."""
+    return schemas.Host(
+        name=entry.name,
+        address=entry.address,
+        port=entry.port,
+        environment=entry.environment,
+        fingerprints=_fingerprints(entry),
+        services=[each.name for each in registry.services_on(entry.name)],
+    )
+
+
+def verification(name: str, proof: Evidence) -> schemas.Verification:
+    """Show what the host proves about a claim."""
+    verdict, need = proof.verdict, proof.need
+    return schemas.Verification(
+        service=name,
+        verdict=verdict.code,
+        findings=[
+            schemas.Finding(
+                aspect=each.aspect,
+                claimed=visible(each.claimed),
+                observed=visible(each.observed),
+                agrees=each.agrees,
+                code=each.code,
+                next=visible(each.next_step),
+            )
+            for each in verdict.findings
+        ],
+        need=schemas.Need(
+            answer=need.answer,
+            signs=[
+                schemas.Sign(kind=each.kind, text=visible(each.text), at=None if each.at is None else moment(each.at))
+                for each in need.signs
+            ],
+            looked_for=[visible(each) for each in need.looked_for],
+        ),
+        identity=[visible(line) for line in proof.identity],
+        checks=[
+            schemas.CheckResult(label=visible(each.label), is_green=each.is_green, seen=visible(each.seen))
+            for each in proof.checks
+        ],
+        near=[visible(each) for each in verdict.near],
+        next=visible(verdict.next_step),
+        taken_at=moment(proof.taken_at),
+    )
+
+
+def discovery(found: Discovery) -> schemas.Discovery:
+    """Show what listens on a host."""
+    return schemas.Discovery(
+        host=found.host.name,
+        taken_at=moment(found.at),
+        listeners=[_listener(each) for each in found.seen],
+        blind=[_blind(each) for each in found.facts.blind],
+    )
+
+
+def row(entry: listing.Row) -> schemas.RequestRow:
+    """Show a request in a list."""
+    return schemas.RequestRow(
+        id=entry.id,
+        short_id=entry.short_id,
+        service=entry.service,
+        host=entry.host,
+        requester=visible(entry.requester),
+        state=State(entry.state),
+        verdict=entry.verdict,
+        need=entry.need,
+        asked_at=moment(entry.asked_at),
+        changed_at=moment(entry.changed_at),
+        outcome=visible(entry.outcome),
+    )
+
+
+async def request(world: World, asked: Asked, base_url: str) -> schemas.Request:
+    """Show a request whole, with the texts that its events name."""
+    db = world.db
+    texts = await requests.texts(db, filter(None, (asked.reason_text, asked.ticket_text, asked.insisted_text)))
+    names = await people.names(db)
+    before, after = await evidence.of(db, asked), await evidence.of_outcome(db, asked)
+    return schemas.Request(
+        id=asked.id,
+        short_id=asked.short_id,
+        version=asked.version,
+        state=asked.state,
+        has_ended=asked.state in ENDED,
+        next=_NEXT[asked.state],
+        service=asked.service,
+        host=asked.host,
+        environment=asked.environment,
+        requester=visible(names.get(asked.requester, asked.requester)),
+        reason=visible(texts.get(asked.reason_text, ""), 4096, "\n"),
+        stronger_reason=visible(texts.get(asked.insisted_text, ""), 4096, "\n"),
+        ticket=visible(texts.get(asked.ticket_text, "")),
+        asked_at=moment(asked.asked_at),
+        changed_at=moment(asked.changed_at),
+        verification=verification(asked.service, before) if before else None,
+        warrant=await _warrant(world, asked),
+        approvers=asked.approvers,
+        groups=[list(groups) for groups in asked.groups],
+        approvals=[
+            schemas.Approval(name=visible(names.get(each.person, each.person)), at=moment(each.at))
+            for each in asked.approvals
+        ],
+        not_after=moment(asked.not_after) if asked.not_after else None,
+        started_at=moment(asked.started_at) if asked.started_at is not None else None,
+        exit_status=asked.exit_status,
+        outcome=visible(asked.outcome),
+        after=verification(asked.service, after) if after else None,
+        url=f"{base_url}/requests/{asked.id}",
+    )
+
+
+def entry(one: history.Entry) -> schemas.AuditEntry:
+    """Show an event of the audit log."""
+    return schemas.AuditEntry(
+        seq=one.seq,
+        at=moment(one.at),
+        type=one.type,
+        by=one.by,
+        by_name=visible(one.by_name),
+        request=one.request,
+        version=one.version,
+        service=one.service,
+        host=one.host,
+        data=dict(one.data),
+        hash=one.hash,
+    )
+
+
+def _fingerprints(entry: claims.Host) -> list[str]:
+    try:
+        return [fingerprint(key) for key in pinned(entry)] if entry.host_keys else []
+    except Unreachable:
+        return ["not a key"]
+
+
+async def _warrant(world: World, asked: Asked) -> schemas.Warrant | None:
+    text = await requests.text(world.db, asked.warrant) if asked.warrant else None
+    if text is None:
+        return None
+    return schemas.Warrant(digest=asked.digest, short_digest=short_digest(asked.digest), text=text)
+
+
+def _listener(each: Seen) -> schemas.Listener:
+    process, owner = each.process, each.owner
+    return schemas.Listener(
+        port=each.port,
+        address=visible(each.address),
+        pid=process.pid if process else None,
+        user=visible(process.user) if process else "",
+        command=argv(process.argv) if process else "",
+        manager=owner.manager if owner else "",
+        unit=visible(owner.unit) if owner and owner.unit is not None else None,
+        is_believed=owner.is_believed if owner else False,
+        evidence=visible(owner.evidence) if owner else "",
+        service=each.service,
+    )
+
+
+def _blind(each: seen.Blind) -> schemas.BlindSpot:
+    return schemas.BlindSpot(what=visible(each.what), why=visible(each.why), about=visible(each.about))

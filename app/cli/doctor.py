@@ -1,0 +1,196 @@
+"""Checking this installation: one line for each thing that has to hold, with what to do where it does not.
+
+It changes nothing that stays: that the log takes no change is tried inside a transaction that is then taken back.
+"""
+
+import os
+import shutil
+import sqlite3
+import stat
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import typer
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from app.cli.answers import Answer, AsJson, Exit, Line, Wiring, finish
+from app.core.errors import AskfirstError, Refused
+from app.core.policy import Role
+from app.settings import Settings
+from app.ssh.keys import ClientKey, fingerprint
+from app.store import history, people, services
+from app.store.engine import Database, open_database
+from app.store.log import Tx
+
+_SKEW_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One thing that was looked at. ``holds`` is None where it could not be told."""
+
+    name: str
+    holds: bool | None
+    seen: str
+    next_step: str = ""
+
+
+def doctor(context: typer.Context, as_json: AsJson = False) -> None:
+    """Check this installation, and say what to do where something is amiss."""
+    wiring: Wiring = context.obj
+
+    async def run() -> Answer:
+        settings = wiring.settings
+        found = [_python(), _tools(), _data_dir(settings), _key(settings), await _server(settings)]
+        found += await _of_the_database(settings)
+        return Answer([_data(each) for each in found], tuple(_lines(found)), _exit(found))
+
+    finish(run, as_json=as_json)
+
+
+def _python() -> Checked:
+    seen = f"Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}"
+    holds = sys.version_info >= (3, 11) and sqlite3.sqlite_version_info >= (3, 37)
+    return Checked("versions", holds, seen, "" if holds else "Use Python 3.11 or newer with SQLite 3.37 or newer.")
+
+
+def _tools() -> Checked:
+    if found := shutil.which("ssh-keygen"):
+        return Checked("ssh-keygen", True, found)
+    return Checked("ssh-keygen", None, "not found", "Install OpenSSH's client to compare host keys on this machine.")
+
+
+def _data_dir(settings: Settings) -> Checked:
+    folder = settings.data_dir
+    if not folder.is_dir():
+        return Checked("data directory", None, f"{folder} is not there yet", "`askfirst serve` makes it.")
+    held = folder.stat()
+    mode = stat.S_IMODE(held.st_mode)
+    if mode & 0o077:
+        return Checked("data directory", False, f"{folder} is open to others ({mode:04o})", f"chmod 700 {folder}")
+    if held.st_uid != os.geteuid():
+        return Checked("data directory", False, f"{folder} belongs to uid {held.st_uid}", "Run as that user.")
+    return Checked("data directory", True, f"{folder} ({mode:04o})")
+
+
+def _key(settings: Settings) -> Checked:
+    path = settings.ssh_key or Path()
+    if not path.exists():
+        return Checked("SSH key", None, f"{path} is not there yet", "`askfirst serve` makes it.")
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return Checked("SSH key", False, f"{path} can be read by others", f"chmod 600 {path}, and renew the key.")
+    try:
+        return Checked("SSH key", True, f"{path} {fingerprint(ClientKey(path).pair)}")
+    except AskfirstError as error:
+        return Checked("SSH key", False, error.message, error.next_step)
+
+
+async def _server(settings: Settings) -> Checked:
+    try:
+        async with httpx.AsyncClient(base_url=settings.base_url, timeout=5.0, trust_env=False) as client:
+            answer = await client.get("/readyz")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        seen = f"{settings.base_url} does not answer: {type(error).__name__}"
+        return Checked("server", None, seen, "Start it with `askfirst serve`.")
+    if answer.status_code == 200:
+        return Checked("server", True, f"{settings.base_url} is ready")
+    return Checked("server", False, f"{settings.base_url} answers {answer.status_code}", "Read the server's log.")
+
+
+async def _of_the_database(settings: Settings) -> list[Checked]:
+    path = settings.database_url.rpartition(":///")[2]
+    if not os.access(path, os.F_OK):
+        return [Checked("database", None, f"{path} is not there yet", "`askfirst serve` makes it.")]
+    try:
+        db = await open_database(settings.database_url, upgrade=False)
+    except AskfirstError as error:
+        return [Checked("database", False, error.message, error.next_step)]
+    try:
+        checks: tuple[Callable[[Database], Awaitable[Checked]], ...] = (_append_only, _clock, _people, _registry)
+        return [Checked("database", True, f"{path}, of this version"), *[await check(db) for check in checks]]
+    finally:
+        await db.close()
+
+
+async def _append_only(db: Database) -> Checked:
+    """Try to change and to take away an event; both must be refused. What is tried is taken back."""
+    name = "append-only log"
+    for words in ("UPDATE audit SET prev = prev", "DELETE FROM audit"):
+
+        async def change(tx: Tx, words: str = words) -> None:
+            try:
+                done = await tx.connection.execute(text(words))
+            except DBAPIError:
+                raise Refused("as it should", code="append_only", next_step="") from None
+            raise Refused(str(done.rowcount), code="changed", next_step="")
+
+        try:
+            await db.write(change)
+        except Refused as outcome:
+            if outcome.code != "append_only" and outcome.message == "0":
+                return Checked(name, None, "the log is empty, so there is nothing to try it on")
+            if outcome.code != "append_only":
+                verb = words.split(" ", 1)[0]
+                return Checked(
+                    name, False, f"{verb} is possible", "Run `askfirst audit verify`, then restore a backup."
+                )
+    return Checked(name, True, "UPDATE and DELETE are refused")
+
+
+async def _clock(db: Database) -> Checked:
+    newest = (await history.page(db, history.Filter(), limit=1)).rows
+    if not newest:
+        return Checked("clock", True, "no event yet to compare it with")
+    ahead = newest[0].at - time.time()
+    if ahead > _SKEW_SECONDS:
+        return Checked("clock", False, f"the last event is {ahead:.0f} s in the future", "Set this machine's clock.")
+    return Checked("clock", True, "not before the last event")
+
+
+async def _people(db: Database) -> Checked:
+    everyone = [each.person for each in await people.everyone(db) if each.person.is_enabled]
+    if not everyone:
+        return Checked("people", None, "nobody yet", "`askfirst serve` prints the link that makes the first person.")
+    approvers = {each.human for each in everyone if Role.APPROVER in each.roles}
+    if len({each.human for each in everyone}) < 2 or not approvers:
+        return Checked(
+            "people", False, "nobody could approve what another asks", "Add an approver who is somebody else."
+        )
+    return Checked("people", True, f"{len(everyone)}, of whom {len(approvers)} may approve")
+
+
+async def _registry(db: Database) -> Checked:
+    registry = await services.registry(db)
+    if not registry.hosts:
+        return Checked("registry", None, "no hosts yet", "Write one: askfirst registry plan FILE")
+    if bare := [host.name for host in registry.hosts if not host.host_keys]:
+        return Checked("registry", False, f"no pinned key: {', '.join(bare)}", f"askfirst host scan {bare[0]}")
+    ruled = {policy.environment for policy in registry.policies}
+    if bare := sorted({host.environment for host in registry.hosts} - ruled):
+        return Checked("registry", False, f"no policy for {', '.join(bare)}", "Nobody can approve there: add one.")
+    return Checked("registry", True, f"{len(registry.hosts)} hosts, {len(registry.services)} services")
+
+
+def _data(each: Checked) -> dict[str, object]:
+    return {"name": each.name, "holds": each.holds, "seen": each.seen, "next": each.next_step}
+
+
+def _lines(found: list[Checked]) -> list[Line | str]:
+    lines: list[Line | str] = []
+    for each in found:
+        mark, tone = {True: ("ok", "good"), False: ("NO", "bad"), None: ("?", "wait")}[each.holds]
+        lines.append(Line(f"{mark:<3} {each.name:<16} {each.seen}", tone))
+        if each.next_step:
+            lines.append(f"{'':20} {each.next_step}")
+    return lines
+
+
+def _exit(found: list[Checked]) -> Exit:
+    if any(each.holds is False for each in found):
+        return Exit.NO
+    return Exit.COULD_NOT_TELL if any(each.holds is None for each in found) else Exit.YES

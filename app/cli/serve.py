@@ -1,0 +1,101 @@
+"""Running the server: pages, API and worker in one process, or one of the two.
+
+At the first start it prints the one link with which the first person is set up. A port or a database that another
+process holds is a sentence, before anything is started.
+"""
+
+import logging
+import os
+import socket
+from enum import StrEnum
+from typing import Annotated
+
+import structlog
+import typer
+import uvicorn
+
+from app.cli.answers import Wiring, attempt, show
+from app.core.errors import Refused
+from app.flow.people import setup_link
+from app.store.engine import lock_for_serving
+
+_DRAIN_SECONDS = 3
+
+
+class Role(StrEnum):
+    """What this process does."""
+
+    ALL = "all"
+    WEB = "web"
+    WORKER = "worker"
+
+
+def serve(
+    context: typer.Context,
+    role: Annotated[Role | None, typer.Option(help="all, web or worker; ASKFIRST_ROLE if not given.")] = None,
+) -> None:
+    """Run pages, API and worker. Stop it with Ctrl-C."""
+    if role is not None:
+        os.environ["ASKFIRST_ROLE"] = role
+    wiring: Wiring = context.obj
+
+    async def prepare() -> str | None:
+        settings = wiring.settings
+        with lock_for_serving(settings.database_url):
+            async with wiring.open_world() as world:
+                return await setup_link(world, settings.base_url)
+
+    async def run() -> None:
+        address = wiring.settings.listen
+        with listening(address) as socket:
+            show([f"Askfirst serves {wiring.settings.base_url} (listening on {address})."])
+            await server().serve(sockets=[socket])
+
+    if link := attempt(prepare):
+        show([f"Set up the first person here, once: {link}"])
+    attempt(run)
+
+
+def server(*, is_quiet: bool = False) -> uvicorn.Server:
+    """Return the web server over the application that the settings describe."""
+    level = logging.WARNING if is_quiet else logging.INFO
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL if is_quiet else level),
+        logger_factory=structlog.WriteLoggerFactory(),
+    )
+    config = uvicorn.Config(
+        "app.main:create_app",
+        factory=True,
+        http="httptools",
+        loop="asyncio",
+        ws="none",
+        log_level=level,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        # An open event stream would hold the end up for ever.
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+    return uvicorn.Server(config)
+
+
+def listening(address: str) -> socket.socket:
+    """Open the listening socket of HOST:PORT. Raises Refused where that is no address, or somebody else has it."""
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise Refused(
+            f"ASKFIRST_LISTEN is {address!r}, which is no HOST:PORT.",
+            code="bad_setting",
+            next_step="Write it as 127.0.0.1:8770.",
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, int(port)), family=family, backlog=512)
+    except OSError as error:
+        raise Refused(
+            f"Nothing can listen on {address}: {error.strerror}.",
+            code="cannot_listen",
+            next_step="Stop what uses that port, or set ASKFIRST_LISTEN to another.",
+        ) from error
