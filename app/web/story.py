@@ -10,7 +10,7 @@ from app.core import events as happened
 from app.core.events import SYSTEM, Event
 from app.core.lifecycle import Request, State
 
-STEPS = ("Asked", "Proved by the host", "Approved", "Proved again and run", "Came back")
+STEPS = ("Request", "Proof by the host", "Approval", "Run, if still the same", "Proof that it came back")
 _ENDED_WELL = frozenset({State.SUCCEEDED})
 _ENDED_ILL = frozenset({State.BLOCKED, State.DENIED, State.FAILED, State.NOT_RUN})
 _ENDED_ODD = frozenset({State.EXPIRED, State.CANCELLED, State.STALE, State.UNKNOWN})
