@@ -1,0 +1,187 @@
+"""Containers that Docker keeps, as values read from the records of the gate. Shared by ``docker`` and ``compose``.
+
+It does not say whose container a process is in (``_contained`` does). Both managers' records are read, since either may
+have asked about a container of the other's; what tells whose it is, is ``is_composed``.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.core.facts import Facts, Record
+from app.core.manager import Unseen
+from app.core.service import Service
+from app.core.verdict import Sign
+
+_CLIMBING_SECONDS = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container, by Docker's word. ``ports`` are the host's, ``mounts`` the host's folders that it sees.
+
+    ``listed_as`` is the image as ``docker ps`` shows it, empty where that was not asked. ``started`` is Docker's own
+    text, ``started_at`` the same in epoch seconds. ``unit`` is Compose's name for it, empty where Compose has none.
+    """
+
+    id: str
+    name: str
+    pid: int
+    state: str
+    started: str
+    started_at: float
+    image: str
+    image_id: str
+    listed_as: str
+    user: str
+    folder: str
+    mounts: tuple[str, ...]
+    ports: tuple[int, ...]
+    restarts: int
+    health: str
+    unit: str
+    project_folder: str
+
+    @property
+    def is_composed(self) -> bool:
+        """Whether ``docker compose`` restarts it: it goes by these labels, and leaves what it ran once alone."""
+        return self.unit != ""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has a live main process."""
+        return self.pid > 0 and self.state in {"running", "paused"}
+
+    def sees(self, path: str) -> bool:
+        """Whether a folder of the host, or a part of it, is mounted into it."""
+        return any(
+            mount == path or mount.startswith(f"{path}/") or path.startswith(f"{mount}/")
+            for mount in self.mounts
+            if mount != "/"
+        )
+
+
+def containers(facts: Facts) -> tuple[Container, ...]:
+    """Return all containers that were told of, by name."""
+    found = {record.get("id"): record for record in _records(facts)}
+    return tuple(sorted((_container(record) for record in found.values()), key=lambda each: (each.name, each.id)))
+
+
+def by_id(container_id: str, facts: Facts) -> Container | None:
+    """Return the container of this id, None where Docker did not tell of one."""
+    return next((_container(record) for record in _records(facts) if record.get("id") == container_id), None)
+
+
+def publishing(port: int, facts: Facts) -> Container | None:
+    """Return the running container that Docker publishes a port of the host for."""
+    likely = (_container(record) for record in _records(facts) if f"{port}/" in record.get("ports"))
+    return next((each for each in likely if port in each.ports and each.is_running), None)
+
+
+def unseen(manager: str, facts: Facts) -> Unseen | None:
+    """Say why a manager could not be asked for all its containers, None where it was."""
+    blind = next((each for each in facts.blind if (each.what, each.about) == ("docker", manager)), None)
+    if blind is not None:
+        step = "See that Docker runs on the host, and that Askfirst's user may ask it (`sudo: true` for the host)."
+        return Unseen(f"Docker could not be asked: {blind.why}", step)
+    if not any(record.get("scope") == "all" for record in facts.records(f"{manager}.list")):
+        return Unseen("the host's gate did not ask Docker", "Probe again; where it stays so, renew the host's kit.")
+    return None
+
+
+def user_of(container: Container, facts: Facts) -> str | None:
+    """Return its user by its own view; None where only the number on the host tells."""
+    main = facts.processes.get(container.pid)
+    name = container.user.partition(":")[0]
+    if main is not None and main.uid == 0:
+        return "root"
+    if name in {"", "0", "root"}:
+        return "root" if main is None else None
+    return None if name.isdecimal() else name
+
+
+def signs(container: Container, service: Service, facts: Facts) -> Iterator[Sign]:
+    """Give what Docker knows that calls for a restart, or for more than one."""
+    if container.listed_as.startswith("sha256:") and container.listed_as != container.image:
+        text = (
+            f"{container.name} runs image {container.image_id.removeprefix('sha256:')[:12]}, which {container.image} no "
+            "longer names. A restart keeps the old image; only a new container takes the new one."
+        )
+        yield Sign("image", text)
+    if container.health == "unhealthy":
+        yield Sign("health", f"{container.name} is unhealthy by its own health check.")
+    if container.restarts > 0 and facts.now - container.started_at < _CLIMBING_SECONDS:
+        text = f"Docker has restarted {container.name} {container.restarts} times by itself, the last time just now."
+        yield Sign("restarts", text, container.started_at)
+    code = facts.code.get(service.name)
+    if code is None or service.path is None or not container.sees(service.path):
+        return
+    for at, what in ((code.commit_at, f"commit {(code.commit or '')[:12]}"), (code.newest_at, code.newest_file)):
+        if at is not None and at > container.started_at:
+            yield Sign("code", f"{what} is newer than {container.name}, which {service.path} is mounted into.", at)
+
+
+def mark(identity: tuple[str, ...]) -> tuple[str, ...]:
+    """Return container and start of each ``container ID STARTED IMAGE STATE``."""
+    return tuple(" ".join(line.split(" ")[1:3]) for line in identity if line.startswith("container "))
+
+
+def _records(facts: Facts) -> Iterator[Record]:
+    yield from facts.records("docker.container")
+    yield from facts.records("compose.container")
+
+
+def _container(record: Record) -> Container:
+    project, service = _text(record.get("project")), _text(record.get("service"))
+    is_composed = project and service and _text(record.get("oneoff")) != "True"
+    published = (port.partition("/") for port in record.get("ports").split(",") if port.endswith("/tcp"))
+    return Container(
+        id=record.get("id"),
+        name=record.get("name"),
+        pid=_number(record.get("pid")),
+        state=record.get("state"),
+        started=record.get("started"),
+        started_at=_time(record.get("started")),
+        image=_text(record.get("image")),
+        image_id=record.get("image-id"),
+        listed_as=record.get("listed-as"),
+        user=_text(record.get("user")),
+        folder=_text(record.get("folder")),
+        mounts=_texts(record.get("mounts")),
+        ports=tuple(sorted({_number(host) for host, _, _ in published} - {0})),
+        restarts=_number(record.get("restarts")),
+        health=record.get("health"),
+        unit=f"{project}/{service}" if is_composed else "",
+        project_folder=_text(record.get("project-folder")),
+    )
+
+
+def _json(value: str) -> object:
+    """Read what the host printed as JSON; what is cut or is none counts as nothing said."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return None
+
+
+def _text(value: str) -> str:
+    read = _json(value)
+    return read if isinstance(read, str) else ""
+
+
+def _texts(value: str) -> tuple[str, ...]:
+    read = _json(value)
+    return tuple(each for each in read if isinstance(each, str)) if isinstance(read, list) else ()
+
+
+def _number(value: str) -> int:
+    return int(value) if re.fullmatch(r"[0-9]{1,10}", value) else 0
+
+
+def _time(value: str) -> float:
+    try:
+        return datetime.fromisoformat(value).timestamp()
+    except ValueError:
+        return 0.0

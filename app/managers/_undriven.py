@@ -1,0 +1,81 @@
+"""What the managers have in common that this version recognises and does not restart through.
+
+Nothing of one manager stands here. Their own lists are not asked, so none of them is ever believed: being recognised
+tells a person where to look, and is no proof.
+"""
+
+from app.core.errors import Refused
+from app.core.facts import Facts, Process
+from app.core.manager import Command, Lookup, Nearness, Owner, Unseen
+from app.core.service import Problem, Service
+from app.core.verdict import Sign
+from app.managers._processes import above, described, process_lines
+
+BY_HAND = "Register the service as manual: Askfirst then proves before and after, and a person restarts it."
+
+
+class Undriven:
+    """The part of a manager that is the same wherever nothing is asked and nothing is run."""
+
+    name: str
+    label: str
+    is_driven: bool = False
+    is_claimable: bool = True
+    is_by_hand: bool = False
+    privilege: str = "None to recognise it; root to see who holds a port."
+    shell: str
+
+    def problems(self, service: Service) -> list[Problem]:
+        return []
+
+    def recognise(self, chain: tuple[Process, ...], port: int | None, facts: Facts) -> Owner | None:
+        """Say whether this manager runs the first process of the chain."""
+        raise NotImplementedError
+
+    def find(self, service: Service, facts: Facts) -> Lookup:
+        return Unseen(f"this version recognises {self.label}, and does not drive it yet", BY_HAND)
+
+    def restart(self, service: Service, unit: str, facts: Facts) -> Command:
+        raise Refused(
+            f"{self.label} is recognised, and not driven: {service.name} ({unit}) cannot be restarted through it.",
+            code="not_driven",
+            next_step=BY_HAND,
+        )
+
+    def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
+        return ()
+
+    def mark(self, identity: tuple[str, ...]) -> tuple[str, ...]:
+        return process_lines(identity)
+
+
+class Supervising(Undriven):
+    """One that starts its programs as its own children, and is recognised among their ancestors."""
+
+    def recognise(self, chain: tuple[Process, ...], port: int | None, facts: Facts) -> Owner | None:
+        depth = above(chain, self.is_supervisor)
+        if depth is None:
+            return None
+        supervisor, main = chain[depth], chain[depth - 1]
+        return Owner(
+            manager=self.name,
+            unit=self.unit_of(main, supervisor, facts),
+            nearness=Nearness.ANCESTOR,
+            depth=depth,
+            main=main.pid,
+            is_believed=False,
+            evidence=f"{described(supervisor)} → {main.comm} {main.pid}",
+        )
+
+    def is_supervisor(self, process: Process) -> bool:
+        """Say whether a process is the manager's own, as far as can be told without asking it."""
+        raise NotImplementedError
+
+    def unit_of(self, main: Process, supervisor: Process, facts: Facts) -> str | None:
+        """Return the manager's own name for what it started, None where it has none or cannot be asked."""
+        return None
+
+
+def quiet(name: str) -> str:
+    """Write the fragment of a manager that the host is asked nothing about."""
+    return f"facts_{name.replace('-', '_')}() {{ :; }}\n"
