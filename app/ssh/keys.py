@@ -4,6 +4,8 @@ It opens no connection. Nothing here looks at ``~/.ssh`` or at an agent: the set
 holds the public ones.
 """
 
+import os
+import tempfile
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +49,29 @@ class ClientKey:
             code="no_client_key",
             next_step="Set ASKFIRST_SSH_KEY to the path of a private key without passphrase, and try again.",
         )
+
+
+def ensure_key(path: Path) -> None:
+    """Make a private key (Ed25519, mode 0600) with its ``.pub`` beside it, unless there is a file of that name.
+
+    Several processes may do so at once: one makes it, and none sees half a file.
+    """
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key = asyncssh.generate_private_key("ssh-ed25519", comment="askfirst")
+    descriptor, name = tempfile.mkstemp(dir=path.parent)  # made with mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(key.export_private_key())
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(name, path)
+    except FileExistsError:
+        return
+    finally:
+        Path(name).unlink()
+    path.with_name(f"{path.name}.pub").write_bytes(key.export_public_key())
 
 
 def pinned(host: Host) -> tuple[asyncssh.SSHKey, ...]:
