@@ -46,10 +46,11 @@ class Teller(Protocol):
 class Wall:
     """The ASGI layer. ``tell`` makes the response for a refusal of its own, and for what no route has caught."""
 
-    def __init__(self, app: ASGIApp, base_url: str, tell: Teller) -> None:
+    def __init__(self, app: ASGIApp, base_url: str, tell: Teller, body_seconds: float = BODY_SECONDS) -> None:
         """Stand before ``app``, which is reached at ``base_url``."""
         self._app = app
         self._tell = tell
+        self._body_seconds = body_seconds
         parts = urlsplit(base_url)
         self._origin = f"{parts.scheme}://{parts.netloc}".lower()
         self._headers = dict(HEADERS)
@@ -106,7 +107,7 @@ class Wall:
         announced = Headers(scope=scope).get("content-length", "0")
         body = bytearray()
         try:
-            async with asyncio.timeout(BODY_SECONDS):
+            async with asyncio.timeout(self._body_seconds):
                 more = not announced.isdecimal() or int(announced) <= BODY_BYTES
                 if not more:
                     raise _too_large()

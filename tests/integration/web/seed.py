@@ -6,6 +6,7 @@ judge writes on a host such as the incident's.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from app.core import events as happened
 from app.core.events import SYSTEM
@@ -75,8 +76,22 @@ def verdict(code: Code = Code.VERIFIED, pid: int = 4711) -> Verdict:
         return Verdict(
             code,
             (
-                Finding("manager", "systemd", "docker-proxy 2210 is run by Docker, container pypnm-api", False, Code.WRONG_MANAGER, step),
-                Finding("name", "pypnm-gui-backend.service", "no such name; like it: gui-5054.service", False, Code.NO_SUCH_UNIT, step),
+                Finding(
+                    "manager",
+                    "systemd",
+                    "docker-proxy 2210 is run by Docker, container pypnm-api",
+                    False,
+                    Code.WRONG_MANAGER,
+                    step,
+                ),
+                Finding(
+                    "name",
+                    "pypnm-gui-backend.service",
+                    "no such name; like it: gui-5054.service",
+                    False,
+                    Code.NO_SUCH_UNIT,
+                    step,
+                ),
                 Finding("process", "running", "not seen", None, Code.BLIND, "Grant the probe root's sight."),
                 Finding("user", "rbron", "root", False, Code.WRONG_USER, "Correct the user in the claim."),
                 Finding("ports", "8000", "8000 on 0.0.0.0, held by 2210", True),
@@ -94,7 +109,9 @@ def verdict(code: Code = Code.VERIFIED, pid: int = 4711) -> Verdict:
         ("safety", "root runs nothing that others can write", "nothing found"),
         ("identity", "one process", f"process {pid}, boot 6f0c2a9e"),
     ]
-    return Verdict(Code.VERIFIED, tuple(Finding(*each, True) for each in said), "Ask for a restart.", "lab:pypnm-gui", (pid,))
+    return Verdict(
+        Code.VERIFIED, tuple(Finding(*each, True) for each in said), "Ask for a restart.", "lab:pypnm-gui", (pid,)
+    )
 
 
 def evidence(now: float, *, need: Answer = Answer.NEEDED, code: Code = Code.VERIFIED, pid: int = 4711) -> Evidence:
@@ -102,11 +119,22 @@ def evidence(now: float, *, need: Answer = Answer.NEEDED, code: Code = Code.VERI
     is_fixed = pid != 4711
     began = now - 3 if is_fixed else now - 6.2 * 86_400
     signs = (
-        Sign("code", "Commit 6ed8c30 (Use the lab's own TFTP server) was checked out 6 d after process 4711 started.", now - 2460),
+        Sign(
+            "code",
+            "Commit 6ed8c30 (Use the lab's own TFTP server) was checked out 6 d after process 4711 started.",
+            now - 2460,
+        ),
         Sign("check", "The check tftp.server is 172.22.147.18 is red: the field holds 10.0.0.1."),
     )
-    green = Checked("tftp.server is 172.22.147.18", is_fixed, "the field holds " + ("172.22.147.18" if is_fixed else "10.0.0.1"))
-    looked = ("code newer than the process", "replaced executable or libraries", "what supervisor itself says", "red checks")
+    green = Checked(
+        "tftp.server is 172.22.147.18", is_fixed, "the field holds " + ("172.22.147.18" if is_fixed else "10.0.0.1")
+    )
+    looked = (
+        "code newer than the process",
+        "replaced executable or libraries",
+        "what supervisor itself says",
+        "red checks",
+    )
     is_seen = code is Code.VERIFIED
     touched = [
         Touched(pid, "rbron", "/usr/bin/python3 /usr/bin/gunicorn --workers 2 app:app", began, (5050,)),
@@ -126,7 +154,11 @@ def evidence(now: float, *, need: Answer = Answer.NEEDED, code: Code = Code.VERI
 
 def identity(pid: int = 4711) -> tuple[str, ...]:
     """Return the identity lines of the GUI."""
-    return ("boot 6f0c2a9e-6a0e-4c0f-9e7b-0d6d6e5b1f3a", f"process {pid} 8812345 rbron /opt/pypnm-gui-lab", "program lab:pypnm-gui RUNNING")
+    return (
+        "boot 6f0c2a9e-6a0e-4c0f-9e7b-0d6d6e5b1f3a",
+        f"process {pid} 8812345 rbron /opt/pypnm-gui-lab",
+        "program lab:pypnm-gui RUNNING",
+    )
 
 
 @dataclass
@@ -136,7 +168,9 @@ class Seed:
     world: World
     accounts: dict[str, Account]
 
-    async def ask(self, who: str = "ada", service: str = "pypnm-gui", reason: str = REASON, *, ago: float = 30) -> Request:
+    async def ask(
+        self, who: str = "ada", service: str = "pypnm-gui", reason: str = REASON, *, ago: float = 30
+    ) -> Request:
         """Open a request."""
         now = self.world.clock.now() - ago
         person = self.accounts[who].person
@@ -161,7 +195,13 @@ class Seed:
         return await requests.append(self.world.db, request, event, (text,))
 
     async def verify(
-        self, request: Request, *, need: Answer = Answer.NEEDED, approvers: int = 1, by_hand: bool = False, seconds: float = 840
+        self,
+        request: Request,
+        *,
+        need: Answer = Answer.NEEDED,
+        approvers: int = 1,
+        by_hand: bool = False,
+        seconds: float = 840,
     ) -> Request:
         """Let the host prove the claim, and write the warrant."""
         now = self.world.clock.now()
@@ -213,14 +253,18 @@ class Seed:
         event = happened.Approved(**self._stamp(person.id), human=person.human, digest=request.digest, level="click")
         return await requests.append(self.world.db, request, event)
 
-    async def run(self, request: Request, printed: bytes = b"lab:pypnm-gui: stopped\nlab:pypnm-gui: started\n") -> Request:
+    async def run(
+        self, request: Request, printed: bytes = b"lab:pypnm-gui: stopped\nlab:pypnm-gui: started\n"
+    ) -> Request:
         """Let a worker take it, and print something."""
         event = happened.RunStarted(**self._stamp(), digest=request.digest, worker="here:1")
         request = await requests.append(self.world.db, request, event)
         await output.append(self.world.db, request.id, 0, printed)
         return request
 
-    async def end(self, request: Request, status: int = 0, printed: str = "lab:pypnm-gui: stopped\nlab:pypnm-gui: started\n") -> Request:
+    async def end(
+        self, request: Request, status: int = 0, printed: str = "lab:pypnm-gui: stopped\nlab:pypnm-gui: started\n"
+    ) -> Request:
         """Let the command end."""
         text = salted(printed)
         event = happened.RunEnded(**self._stamp(), exit_status=status, how="streamed", output_text=text.commitment)
@@ -257,9 +301,14 @@ class Seed:
         return dict(stamp(self.world.clock.now(), by))  # type: ignore[return-value]
 
 
+@cache
+def _hashed() -> str:
+    return hash_password(PASSWORD)  # slow on purpose, so made once
+
+
 async def plant(world: World) -> Seed:
     """Write people and registry into an empty store."""
-    hashed = hash_password(PASSWORD)
+    hashed = _hashed()
     now = world.clock.now() - 30 * 86_400
     accounts = {}
     for key, (name, roles, groups) in PEOPLE.items():
