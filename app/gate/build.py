@@ -38,7 +38,7 @@ _MOST_BYTES = 100_000  # a shell variable of the host's that goes through its en
 
 
 def _read(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="ascii")
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _spare(text: str) -> str:

@@ -27,14 +27,14 @@ END {
     count = split(ENVIRON["AF_CODE"], claim, NEWLINE)
     for (i = 1; i <= count; i++) {
         split(claim[i], words, " ")
-        say(words[1], words[2])
+        say_code(words[1], words[2])
     }
 }
 
-function say(service, path) {
-    if (!complete && !(path in newest)) blind("code", "reading " path " took too long", service)
-    if (path in unread) blind("code", path ": " unread[path], service)
-    if (files[path] >= 20000) blind("newest file", path " holds more than 20,000 files", service)
+function say_code(service, path) {
+    if (!complete && !(path in newest)) blind("code of " service, "reading " path " took too long", "code")
+    if (path in unread) blind("code of " service, path ": " unread[path], "code")
+    if (files[path] >= 20000) blind("code of " service, path " holds more than 20,000 files", "code")
     if (!(path in commit) && !(path in newest)) return
     rec("code")
     put("service", service)

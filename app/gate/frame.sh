@@ -81,7 +81,7 @@ af_as() {
 # Looks a user of the host up: AF_USER, AF_USER_UID, AF_USER_GID, AF_USER_HOME.
 af_user() {
     case $1 in *[!a-z0-9_-]* | [!a-z_]* | '') return 1 ;; esac
-    af_entry=$(getent passwd "$1" || grep "^$1:" /etc/passwd) 2>/dev/null
+    af_entry=$(getent passwd "$1" 2>/dev/null || grep "^$1:" /etc/passwd)
     IFS=: read -r AF_USER af_x AF_USER_UID AF_USER_GID af_x AF_USER_HOME af_x <<EOT
 $af_entry
 EOT
@@ -96,8 +96,8 @@ af_switch() {
     esac
 }
 
-# Nothing of the session's environment reaches what the gate runs, but for the PATH of one who is not root: a manager of
-# their own may lie there (in a virtual environment), after all of the system's.
+# Nothing of the session's environment reaches what the gate runs, but for its PATH, after all of the system's: a manager in
+# a virtual environment may lie there. Not so through sudo: then it is another's PATH than the one who runs things.
 af_environment() {
     unset IFS ENV BASH_ENV CDPATH LD_PRELOAD LD_LIBRARY_PATH POSIXLY_CORRECT GREP_OPTIONS \
         DOCKER_HOST DOCKER_CONTEXT DOCKER_CONFIG COMPOSE_FILE COMPOSE_PROJECT_NAME SYSTEMD_PAGER
@@ -109,7 +109,7 @@ af_environment() {
     af_me=$(id)
     AF_UID=${af_me#uid=} AF_NAME=${af_me#*"("}
     AF_UID=${AF_UID%%[!0-9]*} AF_NAME=${AF_NAME%%")"*}
-    [ "$AF_UID" = 0 ] || PATH=$PATH:$af_session
+    [ -n "${SUDO_UID-}" ] || PATH=$PATH:$af_session
     export PATH LC_ALL LANG SYSTEMD_PAGERSECURE PAGER AF_UID AF_NAME
     read -r AF_BOOT </proc/sys/kernel/random/boot_id
 }

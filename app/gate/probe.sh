@@ -120,7 +120,7 @@ af_probe() {
     export AF_ALL_CLAIMS AF_COUNT
     # shellcheck disable=SC2086  # words are wanted
     {
-        printf '%s\n~fragments\n' "$AF_SEEN"
+        printf '%s~fragments\n' "$AF_SEEN"
         af_unknown
         af_together $af_list
     } | timeout 15 awk "$AF_AWK$AF_PROCESSES$AF_WRITABLE$AF_ANSWER"

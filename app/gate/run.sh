@@ -2,11 +2,13 @@
 
 # Where the spool lies; made on first use. Only its owner may look into it.
 af_spool_folder() {
-    if [ "$AF_UID" = 0 ]; then
+    if [ -n "${XDG_STATE_HOME-}" ] && [ -z "${SUDO_UID-}" ]; then
+        AF_SPOOL=$XDG_STATE_HOME/askfirst/runs
+    elif [ "$AF_UID" = 0 ]; then
         AF_SPOOL=/var/lib/askfirst/runs
     else
-        [ -n "${XDG_STATE_HOME:-${HOME:-}}" ] || { AF_WHY='this account has no home folder for a spool'; return 1; }
-        AF_SPOOL=${XDG_STATE_HOME:-$HOME/.local/state}/askfirst/runs
+        [ -n "${HOME-}" ] || { AF_WHY='this account has no home folder for a spool'; return 1; }
+        AF_SPOOL=$HOME/.local/state/askfirst/runs
     fi
     AF_WHY="the spool $AF_SPOOL cannot be made"
     if [ ! -d "$AF_SPOOL" ]; then

@@ -121,7 +121,8 @@ function holders(    command, line, part, inode, seen, pid, missing) {
     for (inode in port_of) if (!(inode in held)) missing = missing (missing == "" ? "" : " ") port_of[inode]
     if (missing != "")
         blind("who holds ports " missing, \
-              ENVIRON["AF_UID"] == 0 ? "no process has the socket open" : "only root can see the open files of others")
+              ENVIRON["AF_UID"] == 0 ? "no process has the socket open" : "only root can see the open files of others", \
+              "ports")
 }
 
 function hold(pid, inode) {

@@ -71,8 +71,9 @@ function read_groups(    line, word) {
 function writer(path, is_parent,    bits, sticky) {
     if (!(path in mode)) return ""
     bits = mode[path]
+    if (bits !~ /^[-dl]/) return ""         # a masked unit is /dev/null
     if (owner[path] != 0) return user_of(owner[path])
-    if (substr(bits, 1, 1) == "l") return ""
+    if (bits ~ /^l/) return ""
     sticky = is_parent && substr(bits, 10, 1) ~ /[tT]/
     if (!sticky && substr(bits, 9, 1) == "w") return "everyone"
     if (!sticky && substr(bits, 6, 1) == "w" && group[path] != 0) {
