@@ -58,11 +58,10 @@ def no_such_unit(near: Sequence[str], ways: Ways) -> str:
     owners = [holder.owner for holder in ways.holders]
     own = [each.unit for each in owners if each.manager == ways.service.manager and each.is_believed and each.unit]
     like = list(dict.fromkeys([*own, *near]))[:3]
+    if ways.heads and not own:
+        return wrong_manager(ways.heads[0], ways)
     if like:
         return f"Did you mean {_names(like)}? If so, an editor corrects the unit in the entry {ways.service.name}."
-    foreign = next((each for each in ways.holders if each.owner.manager != ways.service.manager), None)
-    if foreign is not None:
-        return wrong_manager(foreign, ways)
     return f"Ask {_owner(ways)} what it is called there, then let an editor correct the entry {ways.service.name}."
 
 
@@ -113,9 +112,9 @@ def another_unit(holder: Holder, ways: Ways) -> str:
 def wrong_port(ways: Ways, stranger: Holder | None) -> str:
     """A claimed port is not held by the service's own processes."""
     if stranger is not None and stranger.owner.manager != ways.service.manager:
-        return f"The port is held by {process_words(stranger, ways)}. {wrong_manager(stranger, ways)}"
+        return wrong_manager(stranger, ways)
     if stranger is not None:
-        return f"The port is held by {process_words(stranger, ways)}. Ask {_owner(ways)} which of both is meant."
+        return f"The port is held by {process_words(stranger, ways)}. Ask {_owner(ways)} what it is."
     there = listening_words(ways)
     listens = f"It listens on {there}. " if there else "It listens on no port. "
     return f"{listens}Ask {_owner(ways)}; an editor corrects the ports in the entry {ways.service.name}."
@@ -147,6 +146,16 @@ def holder_words(holder: Holder, ways: Ways) -> str:
     process = ways.facts.processes.get(holder.pid)
     what = f" ({visible(process.comm, 40)} of {visible(process.user, 60)})" if process else ""
     return f"process {holder.pid}{what}{f' on port {holder.port}' if holder.port else ''}"
+
+
+def stranger_words(holder: Holder, ways: Ways) -> str:
+    """Name a process that should not be there, with who runs it."""
+    process = ways.standing(holder)
+    manager = ways.managers.get(holder.owner.manager)
+    label = manager.label if manager else visible(holder.owner.manager, 40)
+    unit = f" as `{visible(holder.owner.unit, 200)}`" if holder.owner.unit else ""
+    whose = f" of {visible(process.user, 60)}" if process else ""
+    return f"process {process.pid if process else holder.pid}{whose}, run by {label}{unit}"
 
 
 def process_words(holder: Holder, ways: Ways) -> str:

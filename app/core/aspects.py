@@ -4,6 +4,8 @@ Each looks at its own aspect alone and knows no other finding, so that one disag
 not be seen has ``agrees`` None, which is never agreement. Text from the host is masked and made visible here (law 13).
 """
 
+from dataclasses import replace
+
 from app.core import advice
 from app.core.display import argv, span, visible
 from app.core.errors import Refused
@@ -20,7 +22,7 @@ CLOCK_SKEW_SECONDS = 2.0
 def manager(ways: Ways) -> Finding:
     """Who runs the processes that hold the claimed ports (or path), and those that the name leads to."""
     claimed = ways.manager.label if ways.manager else visible(ways.service.manager)
-    met = (*ways.holders, *ways.owners)
+    met = (*ways.heads, *ways.holders, *ways.owners)
     if ways.manager is None:
         return _unseen("manager", claimed, "this version knows no such manager", advice.unknown_manager(ways))
     if ways.is_by_hand:
@@ -28,11 +30,9 @@ def manager(ways: Ways) -> Finding:
         return _agrees("manager", claimed, f"restarted by a person; it is run by {seen}" if met else seen)
     foreign = [holder for holder in met if holder.owner.manager != ways.service.manager]
     if foreign:
-        each = {
-            holder.owner: f"{advice.holder_words(holder, ways)} is run by {advice.owner_words(holder, ways)}"
-            for holder in reversed(foreign)
-        }
-        observed = "; ".join(list(reversed(each.values()))[:4])
+        each = {(holder.owner.manager, holder.owner.unit, holder.port): holder for holder in reversed(foreign)}
+        runs = [f"{advice.holder_words(one, ways)} is run by {advice.owner_words(one, ways)}" for one in each.values()]
+        observed = "; ".join(list(reversed(runs))[:4])
         return _differs("manager", claimed, observed, Code.WRONG_MANAGER, advice.wrong_manager(foreign[0], ways))
     for holder in met:
         if not holder.owner.is_believed:
@@ -76,20 +76,22 @@ def process(ways: Ways) -> Finding:
         observed = f"{ways.unit} is said to be process {missing[0]}, which was not there when it was looked at"
         return _unseen("process", claimed, visible(observed), advice.AGAIN)
     if not ways.live:
-        return _nothing_met("process", claimed, ways)
+        nothing = _nothing_met("process", claimed, ways)
+        met = [f"met instead: {_process_words(each, ways)}" for each in ways.subjects[:4]]
+        return replace(nothing, observed="; ".join([nothing.observed, *met]))
     return _agrees("process", claimed, "; ".join(_process_words(each, ways) for each in ways.live[:4]))
 
 
 def user(ways: Ways) -> Finding:
     """Whether the process runs as the claimed user."""
-    told = ways.found.user if ways.found else None
+    told = _told(ways, ways.found.user if ways.found else None)
     observed = [told] if told is not None else sorted({each.user for each in ways.subjects})
     return _plain("user", ways.service.user, list(observed), ways, Code.WRONG_USER)
 
 
 def path(ways: Ways) -> Finding:
     """Whether the process works in the claimed path."""
-    told = ways.found.path if ways.found else None
+    told = _told(ways, ways.found.path if ways.found else None)
     places = [told] if told is not None else [each.cwd for each in ways.subjects]
     if ways.service.path is not None and None in places:
         return _unseen("path", ways.service.path, "where it works could not be seen", advice.grant_sight(ways))
@@ -102,11 +104,13 @@ def ports(ways: Ways) -> Finding:
     if not service.ports:
         return _agrees("ports", UNCLAIMED, advice.listening_words(ways) or "none seen")
     claimed = ", ".join(map(str, service.ports))
-    stranger = next((holder for holder in ways.holders if not ways.meets(holder)), None)
+    stranger = next((holder for holder in (*ways.heads, *ways.holders) if not ways.meets(holder)), None)
     observed = "; ".join(_port_words(port, ways) for port in service.ports)
     published = ways.found.ports if ways.found else ()
     if ways.hidden:
         return _unseen("ports", claimed, observed, advice.grant_sight(ways))
+    if stranger is not None and (ways.lookup is None or isinstance(ways.lookup, Unseen)):
+        return _unseen("ports", claimed, observed, "")
     if stranger is not None:
         is_near = stranger.owner.manager == service.manager and ways.found is not None
         code = Code.AMBIGUOUS if is_near else Code.WRONG_PORT
@@ -124,8 +128,8 @@ def safety(ways: Ways) -> Finding:
     """Whether root would run or read something that an ordinary user can write."""
     claimed = "only root can write what root would run"
     open_to = ways.facts.writable.get(ways.service.name, ())
-    dark = next((each for each in ways.live if each.uid == 0 and each.exe is None and each.inner_pid is None), None)
-    if not open_to and dark is not None:
+    dark = next((each for each in ways.live if each.uid == 0 and each.exe is None), None)
+    if not open_to and dark is not None and not ways.is_contained:
         observed = f"what process {dark.pid} of root executes could not be seen"
         return _unseen("safety", claimed, observed, advice.grant_sight(ways))
     if not open_to:
@@ -184,7 +188,8 @@ def sight(ways: Ways, gate: str) -> Finding:
         return _unseen("sight", claimed, observed, advice.renew_kit(ways))
     if service.name not in facts.asked:
         return _unseen("sight", claimed, "the host was not asked about this service", advice.AGAIN)
-    blind = [each for each in facts.blind if each.about in {"", service.name, service.manager}]
+    # What is said about a manager is in its own answer already, and about ports with each port.
+    blind = [each for each in facts.blind if each.about in {"", service.name}]
     if blind:
         observed = "; ".join(f"{visible(each.what, 200)}: {visible(each.why, 300)}" for each in blind[:4])
         return _unseen("sight", claimed, f"not seen: {observed}", advice.grant_sight(ways))
@@ -228,6 +233,11 @@ def _unbelieved(holder: Holder, claimed: str, ways: Ways) -> Finding:
     return _unseen("manager", claimed, evidence, advice.grant_sight(ways))
 
 
+def _told(ways: Ways, word: str | None) -> str | None:
+    """Take the manager's word only where no process on the host can tell: in a container, or while nothing runs."""
+    return word if ways.is_contained or not ways.live else None
+
+
 def _plain(aspect: str, claimed: str | None, observed: list[str], ways: Ways, code: Code) -> Finding:
     """Compare a plain word with all that was observed of it."""
     seen = ", ".join(visible(each, 400) for each in observed[:4])
@@ -259,18 +269,19 @@ def _nothing_met(aspect: str, claimed: str, ways: Ways) -> Finding:
 def _process_words(each: Process, ways: Ways) -> str:
     below = sum(each.pid in {above.pid for above in ways.facts.chain(other)[1:]} for other in ways.facts.processes)
     others = f" and {below} below it" if below else ""
-    return f"{each.pid}{others}, up {span(ways.facts.now - each.started_at)}: {argv(each.argv) or visible(each.comm)}"
+    return f"{each.pid} of {visible(each.user, 60)}{others}, up {span(ways.facts.now - each.started_at)}: {argv(each.argv) or visible(each.comm)}"
 
 
 def _port_words(port: int, ways: Ways) -> str:
     if port in ways.hidden:
         return f"{port} is held by a process that could not be seen"
-    met = [holder for holder in ways.holders if holder.port == port]
+    met = [holder for holder in (*ways.heads, *ways.holders) if holder.port == port]
+    stranger = next((holder for holder in met if not ways.meets(holder)), None)
+    if stranger is not None:
+        return f"{port} is held by {advice.stranger_words(stranger, ways)}"
     if met:
-        strangers = [holder for holder in met if not ways.meets(holder)]
-        stand = ways.standing(strangers[0] if strangers else met[0])
-        by = "its own process" if not strangers else "another process,"
-        return f"{port} is held by {by} {stand.pid if stand else met[0].pid}"
+        stand = ways.standing(met[0])
+        return f"{port} is held by its own process {stand.pid if stand else met[0].pid}"
     if ways.found and port in ways.found.ports:
         return f"{port} is published by {visible(ways.found.unit, 100)}"
     return f"{port} is held by nobody"

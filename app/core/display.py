@@ -94,6 +94,9 @@ def masked(text: str) -> str:
 def argv(words: Iterable[str], cap: int = 300) -> str:
     """Write a command line for reading: masked, visible, and quoted where a word holds more than plain characters."""
     words = tuple(words)
+    # A program that writes its own title leaves empty words behind it.
+    last = next((index for index in range(len(words), 0, -1) if words[index - 1]), 0)
+    words = words[:last]
     shown: list[str] = []
     is_secret = False
     for word in words[:WORDS_CAP]:

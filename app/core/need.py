@@ -33,14 +33,13 @@ def assess(
     if ways.is_down:
         signs.append(Sign("down", "Nothing runs under this name."))
     family = _family(ways)
-    is_contained = any(each.inner_pid is not None for each in ways.live)
-    if ways.live and not is_contained and service.name in facts.code:
+    if ways.live and not ways.is_contained and service.name in facts.code:
         looked.append(CODE)
         signs += _code(service, facts, ways.live)
     if family and all(each.exe is not None for each in family):
         looked.append(FILES)
     signs += [_replaced(each) for each in family if each.deleted]
-    if isinstance(ways.lookup, Found) and ways.manager is not None:
+    if isinstance(ways.lookup, Found) and ways.manager is not None and not ways.is_by_hand:
         looked.append(f"what {ways.manager.label} itself says")
         signs += ways.manager.signs(service, facts)
     if checks:
@@ -48,7 +47,7 @@ def assess(
     signs += [
         Sign("check", f"The check {visible(label)} is red: {visible(seen)}.") for label, ok, seen in checks if not ok
     ]
-    return Need(_answer(signs, looked, service, is_contained=is_contained), tuple(signs), tuple(looked))
+    return Need(_answer(signs, looked, service, is_contained=ways.is_contained), tuple(signs), tuple(looked))
 
 
 def _answer(signs: Sequence[Sign], looked: Sequence[str], service: Service, *, is_contained: bool) -> Answer:
@@ -71,7 +70,7 @@ def _code(service: Service, facts: Facts, live: Sequence[Process]) -> list[Sign]
     signs: list[Sign] = []
     if code.commit_at is not None and code.commit_at > oldest.started_at:
         after = span(code.commit_at - oldest.started_at)
-        what = f"Commit {visible(code.commit or '?', 12)} ({visible(code.subject, 100)})"
+        what = f"Commit {visible((code.commit or '?')[:12])} ({visible(code.subject, 100)})"
         text = f"{what} was checked out {after} after process {oldest.pid} started."
         signs.append(Sign("code", text, code.commit_at))
     if code.newest_at is not None and code.newest_at > oldest.started_at:

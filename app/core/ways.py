@@ -3,8 +3,7 @@
 Down: manager → unit → main processes. Up: port (or, where none is claimed, path) → process → owner. Nothing is judged
 here; ``aspects`` compares what was met, and ``judge`` says what it amounts to.
 
-Keeps law 1: what leads from one end to the other is computed from both ends apart, never one from the other. Only a
-service that is restarted by hand has no name to come down from: there the topmost holders are its main processes.
+Keeps law 1: what leads from one end to the other is computed from both ends apart, never one from the other.
 """
 
 from collections.abc import Iterable, Mapping
@@ -70,17 +69,29 @@ class Ways:
         return self.found is not None and not self.mains
 
     @property
+    def is_contained(self) -> bool:
+        """Whether it runs in containers, whose own view is not the host's."""
+        return any(holder.owner.nearness is Nearness.CONTAINER for holder in self.owners)
+
+    @property
+    def heads(self) -> tuple[Holder, ...]:
+        """The holders that descend from no other holder: masters without their workers."""
+        pids = {holder.pid for holder in self.holders}
+        tops = set(_topmost(pids, self.facts))
+        return tuple(holder for holder in self.holders if holder.pid in tops)
+
+    @property
     def subjects(self) -> tuple[Process, ...]:
         """Whose user and path are compared: the main processes, or else those that were met instead of them."""
         if self.mains:
             return self.live
-        stand = (self.standing(holder) for holder in self.holders)
+        stand = (self.standing(holder) for holder in self.heads)
         return tuple({each.pid: each for each in stand if each is not None}.values())
 
     def standing(self, holder: Holder) -> Process | None:
-        """Return the process that stands for a holder: its owner's main process (a proxy holds a container's port)."""
-        processes = self.facts.processes
-        return processes.get(-1 if holder.owner.main is None else holder.owner.main) or processes.get(holder.pid)
+        """Return the process that stands for a holder: a proxy holds a container's port for its main process."""
+        is_contained = holder.owner.nearness is Nearness.CONTAINER and holder.owner.main is not None
+        return self.facts.processes.get(holder.owner.main or 0 if is_contained else holder.pid)
 
     def is_ours(self, owner: Owner) -> bool:
         """Whether an owner is the claimed manager, believed, with the claimed unit."""
@@ -111,8 +122,6 @@ def walk(service: Service, facts: Facts, managers: Mapping[str, Manager]) -> Way
     lookup = manager.find(service, facts) if manager else None
     mains = lookup.main if isinstance(lookup, Found) else ()
     pids = _by_port(service, facts) if service.ports else _by_path(service, facts, mains)
-    if manager is not None and manager.is_by_hand and not mains:
-        mains = _topmost({pid for pid, _ in pids}, facts)
     listening = {each.port for each in facts.listeners}
     return Ways(
         service=service,

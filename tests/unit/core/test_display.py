@@ -91,9 +91,12 @@ def test_a_command_line_shows_no_secret_and_no_trick() -> None:
         "--token",
         "hunter2",
         "",
+        "x",
+        "",
+        "",
     ]
     assert argv(words) == (
-        f"python3 /srv/serve.py '<img src=x>' '‹ESC›[2J‹LF›it'\\''s' --password={MASK} --token {MASK} ''"
+        f"python3 /srv/serve.py '<img src=x>' '‹ESC›[2J‹LF›it'\\''s' --password={MASK} --token {MASK} '' x"
     )
     assert "hunter2" not in argv(["env", "DB_PASSWORD=a&b;hunter2", "run"])
 
