@@ -27,6 +27,7 @@ from app.store.tables import AUDIT, AUDIT_HEAD, DECISIONS, REQUESTS
 
 _ROWS = 500
 _MOST_DIFFERENCES = 100
+_NO_EVENT = (KeyError, TypeError, ValueError, AttributeError)  # what reading a forged event may raise
 _GENERATED = ("type", "at", "by", "request", "version", "service", "host")
 
 
@@ -70,7 +71,11 @@ async def _chain(connection: AsyncConnection, report: Report, rebuilt: Rebuilt) 
             return
         here = Head(row.seq, row.hash)
         report.rows, report.head = row.seq, row.hash.hex()
-        rebuilt.see(body_in(row.body))
+        try:
+            rebuilt.see(body_in(row.body))
+        except _NO_EVENT:
+            report.first_broken, report.why = row.seq, "it is no event that Askfirst writes"
+            return
     head = (await connection.execute(select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.hash))).one_or_none()
     if head is None or (head.seq, head.hash) != (here.seq, here.hash):
         report.first_broken = here.seq + 1
@@ -87,7 +92,7 @@ def _fault(row: Any, before: Head) -> str:
         return "its hash does not follow from its bytes"
     try:
         body = body_in(row.body)
-    except (ValueError, TypeError):
+    except _NO_EVENT:
         return "its bytes are no event"
     shown = {"seq": row.seq, "id": row.event_id, **{name: getattr(row, name) for name in _GENERATED}}
     for name, value in shown.items():
@@ -134,8 +139,8 @@ async def _batch_differences(connection: AsyncConnection, batch: list[tuple[str,
     for request_id, rows in batch:
         try:
             _fold(request_id, rows, requests, decisions)
-        except AskfirstError as error:
-            yield f"request {request_id}: its events do not fit each other: {error.message}"
+        except (AskfirstError, *_NO_EVENT) as error:
+            yield f"requests {request_id}: its events do not fit each other: {error}"
     ids = [request_id for request_id, _ in batch]
     for table, column, expected in ((REQUESTS, REQUESTS.c.id, requests), (DECISIONS, DECISIONS.c.request, decisions)):
         stored = [row._asdict() for row in (await connection.execute(select(table).where(column.in_(ids)))).all()]

@@ -1,0 +1,113 @@
+"""Opening the database: whose it is, who may read it, and which versions go together."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from app.core.errors import Broken, Refused
+from app.store import sqlite
+from app.store.engine import Database, lock_for_serving, open_database
+from tests.integration.store.sample import note, raw
+
+
+def _mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def _files(url: str) -> list[Path]:
+    return sorted(Path(url.removeprefix("sqlite:///")).parent.iterdir())
+
+
+async def test_all_that_it_makes_belongs_to_one_user_alone(url: str) -> None:
+    before = os.umask(0)
+    try:
+        db = await open_database(url)
+        await note(db)
+        files = _files(url)
+        assert [file.name for file in files] == ["askfirst.db", "askfirst.db-shm", "askfirst.db-wal"]
+        assert {_mode(file) for file in files} == {0o600}
+        assert _mode(files[0].parent) == 0o700
+        await db.close()
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.threat("L6")
+async def test_a_database_that_others_can_read_is_made_private_before_anything_is_written(url: str) -> None:
+    await (await open_database(url)).close()
+    (file,) = _files(url)
+    file.chmod(0o644)
+    db = await open_database(url)
+    assert _mode(file) == 0o600
+    await db.close()
+
+
+async def test_a_folder_in_which_anybody_may_write_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    with pytest.raises(Refused) as refused:
+        await open_database(f"sqlite:///{folder}/a.db")
+    assert refused.value.code == "store_private"
+    assert refused.value.next_step == f"chmod o-w {folder}"
+
+
+async def test_a_schema_newer_than_the_code_is_refused_with_a_sentence(url: str) -> None:
+    await (await open_database(url)).close()
+    raw(url, "UPDATE alembic_version SET version_num = '9999'")
+    for upgrade in (True, False):
+        with pytest.raises(Refused, match="newer version of Askfirst") as refused:
+            await open_database(url, upgrade=upgrade)
+        assert refused.value.code == "schema_newer"
+
+
+async def test_a_schema_older_than_the_code_is_refused_where_no_upgrade_was_asked_for(url: str) -> None:
+    with pytest.raises(Refused) as refused:
+        await open_database(url, upgrade=False)
+    assert (refused.value.code, "askfirst db upgrade" in refused.value.next_step) == ("schema_older", True)
+
+
+async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(url: str) -> None:
+    file = Path(url.removeprefix("sqlite:///"))
+    file.parent.mkdir()
+    file.write_bytes(b"a letter to my aunt " * 100)
+    with pytest.raises(Broken) as broken:
+        await open_database(url)
+    assert broken.value.code == "store_not_ours"
+    assert file.read_bytes() == b"a letter to my aunt " * 100
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "postgresql://x/y", "nonsense", "sqlite:///file:x"])
+async def test_an_address_that_names_no_file_is_refused(url: str) -> None:
+    with pytest.raises(Refused) as refused:
+        await open_database(url)
+    assert refused.value.code == "database_url"
+
+
+@pytest.mark.threat("G8")
+async def test_a_second_server_on_the_same_database_is_refused_while_the_first_lives(url: str) -> None:
+    with lock_for_serving(url):
+        with pytest.raises(Refused, match=f"as process {os.getpid()}") as refused, lock_for_serving(url):
+            pass
+        assert refused.value.code == "already_serving"
+    with lock_for_serving(url):
+        pass
+
+
+@pytest.mark.threat("G8")
+@pytest.mark.parametrize(("line", "kind"), [("nfs4 server:/x rw", "nfs4"), ("ext4 /dev/sdb1 rw", "ext4")])
+def test_the_file_system_of_a_folder_is_the_innermost_mount_that_holds_it(tmp_path: Path, line: str, kind: str) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:9 / {tmp_path} rw - {line}\n")
+    assert sqlite.filesystem(tmp_path / "data", mounts) == kind
+    assert sqlite.filesystem(Path("/nowhere"), mounts) == "ext4"
+
+
+@pytest.mark.threat("B16")
+@pytest.mark.parametrize("sql", ["DELETE FROM requests", "UPDATE requests SET state = 'approved'", "DROP TABLE audit"])
+async def test_the_reading_side_cannot_write(db: Database, sql: str) -> None:
+    with pytest.raises(Broken) as broken:
+        async with db.read() as connection:
+            await connection.exec_driver_sql(sql)
+    assert broken.value.code == "store_readonly"

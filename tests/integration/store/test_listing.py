@@ -1,0 +1,208 @@
+"""History: pages by key, filters that combine, exports of exactly what was filtered, a stop for what takes too long."""
+
+import asyncio
+import csv
+import hashlib
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rfc8785
+
+from app.core.commitment import Text
+from app.core.errors import Refused
+from app.store import history, requests
+from app.store.engine import Database
+from app.store.listing import Filter
+from tests.integration.store.sample import NOW, approved, asked, blocked, denied, made_once, open_copy, raw, verified
+from tests.integration.store.test_people import add
+
+COUNT = 60
+
+
+async def _one(db: Database, number: int) -> None:
+    """Write one request; what it is follows from its number."""
+    text = Text(number.to_bytes(16), f"because {number} {'rare' if number % 20 == 7 else 'usual'}")
+    event = asked(
+        f"service-{number % 7}",
+        host=f"host-{number % 3}",
+        requester="ada" if number % 2 else "eve",
+        at=NOW + number,
+        reason_text=text.commitment,
+    )
+    request = await requests.create(db, f"01REQ{number:04}", event, [text], key=None, key_digest="")
+    if number % 5 == 0:
+        await requests.append(db, request, blocked())
+        return
+    request = await requests.append(db, request, verified(at=NOW + number, not_after=NOW + number + 900, approvers=2))
+    request = await requests.append(db, request, approved("bo" if number % 3 else "cy", at=NOW + number))
+    await requests.append(db, request, denied("dee"))
+
+
+async def _fill(db: Database) -> None:
+    await add(db)
+    for number in range(COUNT):
+        await _one(db, number)
+
+
+@pytest.fixture(scope="session")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once(tmp_path_factory.mktemp("full") / "askfirst.db", _fill)
+
+
+@pytest.fixture
+async def filled(url: str, full: Path) -> AsyncIterator[Database]:
+    opened = await open_copy(full, url)
+    yield opened
+    await opened.close()
+
+
+async def _all(db: Database, wanted: Filter, limit: int = 7) -> list[int]:
+    found: list[int] = []
+    before: int | None = None
+    while True:
+        page = await requests.page(db, wanted, before, limit)
+        found += [int(row.id[-4:]) for row in page.rows]
+        before = page.before
+        if before is None:
+            return found
+
+
+FILTERS: list[tuple[Filter, Any]] = [
+    (Filter(), lambda n: True),
+    (Filter(service="service-3"), lambda n: n % 7 == 3),
+    (Filter(host="host-2"), lambda n: n % 3 == 2),
+    (Filter(requester="ada"), lambda n: n % 2),
+    (Filter(state="blocked"), lambda n: n % 5 == 0),
+    (Filter(verdict="VERIFIED"), lambda n: n % 5),
+    (Filter(approver="cy"), lambda n: n % 5 and n % 3 == 0),
+    (Filter(approver="dee"), lambda n: n % 5),
+    (Filter(q="rare"), lambda n: n % 20 == 7),
+    (Filter(q="Usual BECAUSE"), lambda n: n % 20 != 7),
+    (Filter(q="rar"), lambda n: False),
+    (Filter(since=NOW + 10, until=NOW + 20), lambda n: 10 <= n < 20),
+    (Filter(service="service-1", state="denied"), lambda n: n % 7 == 1 and n % 5),
+    (Filter(host="host-1", requester="eve", q="usual", since=NOW + 5), lambda n: n % 6 == 4 and n % 20 != 7 and n >= 5),
+    (Filter(service="nothing"), lambda n: False),
+]
+
+
+@pytest.mark.parametrize(("wanted", "fits"), FILTERS)
+async def test_pages_counts_and_exports_hold_exactly_what_the_filter_asks_for(
+    filled: Database, wanted: Filter, fits: Any
+) -> None:
+    expected = [number for number in reversed(range(COUNT)) if fits(number)]
+    assert await _all(filled, wanted) == expected
+    assert await requests.count(filled, wanted, cap=1000) == len(expected)
+    assert await requests.count(filled, wanted, cap=5) == min(6, len(expected))
+    lines = [json.loads(line) async for line in history.requests_as_json_lines(filled, wanted)]
+    assert [int(line["id"][-4:]) for line in lines] == expected
+    text = "".join([line async for line in history.requests_as_csv(filled, wanted)])
+    assert [int(row["id"][-4:]) for row in csv.DictReader(io.StringIO(text))] == expected
+
+
+async def test_a_common_word_is_searched_as_well_as_a_rare_one(filled: Database, url: str) -> None:
+    numbers = "WITH RECURSIVE n(x) AS (SELECT 10000 UNION ALL SELECT x + 1 FROM n LIMIT 3000) "
+    words = "(SELECT 'because' AS word UNION SELECT 'usual' UNION SELECT 'rare')"
+    raw(url, numbers + "INSERT INTO words SELECT word, x FROM n, " + words)
+    for wanted, fits in FILTERS:
+        assert await _all(filled, wanted) == [number for number in reversed(range(COUNT)) if fits(number)]
+
+
+async def test_a_page_is_not_moved_by_what_comes_after_it_was_opened(filled: Database) -> None:
+    first = await requests.page(filled, Filter(), None, 10)
+    await _one(filled, COUNT + 4)
+    second = await requests.page(filled, Filter(), first.before, 10)
+    assert [int(row.id[-4:]) for row in second.rows] == list(range(49, 39, -1))
+
+
+async def test_a_row_names_people_and_says_how_it_ended(filled: Database) -> None:
+    row, other = (await requests.page(filled, Filter(), None, 2)).rows
+    assert (row.id, row.requester, row.state, row.outcome) == ("01REQ0059", "Ada", "denied", "denied")
+    assert (row.short_id, row.service, row.host, row.verdict) == ("R-0059", "service-3", "host-2", "VERIFIED")
+    assert other.requester == "eve"
+
+
+@pytest.mark.threat("H7")
+@pytest.mark.parametrize("text", ["' OR 1=1 --", '"', "%", "_", "x' UNION SELECT 1", "rare OR usual", "*", "NEAR(x)"])
+async def test_what_is_searched_is_never_read_as_sql(filled: Database, text: str) -> None:
+    for wanted in (Filter(service=text), Filter(host=text), Filter(requester=text), Filter(approver=text)):
+        assert (await requests.page(filled, wanted)).rows == ()
+    assert (await requests.page(filled, Filter(state=text, verdict=text))).rows == ()
+    assert len((await requests.page(filled, Filter(q=text))).rows) in {0, 50}
+    assert (await history.page(filled, history.Filter(type=text))).rows == ()
+
+
+async def test_a_search_that_takes_too_long_is_stopped_and_says_so(filled: Database) -> None:
+    with pytest.raises(Refused) as refused:
+        async with filled.read(seconds=0.05) as connection:
+            await connection.exec_driver_sql(
+                "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+            )
+    assert refused.value.code == "too_slow"
+    assert len((await requests.page(filled, Filter())).rows) == 50
+
+
+async def test_a_deadline_that_was_kept_interrupts_nothing_later(filled: Database) -> None:
+    for _ in range(10):
+        async with filled.read(seconds=0.02) as connection:
+            await connection.exec_driver_sql("SELECT 1")
+    await asyncio.sleep(0.05)
+    assert await requests.count(filled, Filter(), cap=1000) == COUNT
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fits"),
+    [
+        (history.Filter(), lambda row: True),
+        (history.Filter(type="blocked"), lambda row: row["type"] == "blocked"),
+        (history.Filter(by="bo"), lambda row: row["by"] == "bo"),
+        (history.Filter(request="01REQ0031"), lambda row: row.get("request") == "01REQ0031"),
+        (history.Filter(service="service-2", host="host-0"), lambda row: row.get("host") == "host-0"),
+        (history.Filter(since=NOW + 30, until=NOW + 31), lambda row: "10:15:30.2" <= row["at"][11:] < "10:15:31.2"),
+    ],
+)
+async def test_the_log_is_read_and_exported_by_the_same_filter(
+    filled: Database, url: str, wanted: history.Filter, fits: Any
+) -> None:
+    bodies = [json.loads(body) for (body,) in raw(url, "SELECT body FROM audit ORDER BY seq DESC")]
+    expected = [
+        body["seq"] for body in bodies if fits(body) and (not wanted.service or body.get("service") == wanted.service)
+    ]
+    found: list[int] = []
+    before: int | None = None
+    while True:
+        page = await history.page(filled, wanted, before, 9)
+        found += [entry.seq for entry in page.rows]
+        before = page.before
+        if before is None:
+            break
+    assert found == expected
+    assert await history.count(filled, wanted, cap=10_000) == len(expected)
+    lines = [json.loads(line) async for line in history.events_as_json_lines(filled, wanted)]
+    assert [line["body"]["seq"] for line in lines] == expected
+    text = "".join([line async for line in history.events_as_csv(filled, wanted)])
+    assert [int(row["seq"]) for row in csv.DictReader(io.StringIO(text))] == expected
+
+
+async def test_an_exported_event_can_be_checked_without_us(filled: Database) -> None:
+    lines = [json.loads(line) async for line in history.events_as_json_lines(filled, history.Filter())]
+    prev = "00" * 32
+    for line in reversed(lines):
+        assert line["prev"] == prev
+        chained = b"\x02" + bytes.fromhex(prev) + rfc8785.dumps(line["body"])
+        assert hashlib.sha256(chained).hexdigest() == line["hash"]
+        prev = line["hash"]
+
+
+@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(1)", "\t=1", 'a "b", c\nd'])
+async def test_a_spreadsheet_runs_nothing_that_somebody_is_called(db: Database, name: str) -> None:
+    await add(db, name=name)
+    await _one(db, 1)
+    text = "".join([line async for line in history.requests_as_csv(db, Filter())])
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert row["requester"].removeprefix("'") == name
+    assert not row["requester"].startswith(("=", "+", "-", "@", "\t"))
