@@ -83,7 +83,7 @@ async def test_an_address_or_a_method_that_is_none_is_a_problem_document_too(api
 
 async def test_a_problem_repeats_nothing_of_what_was_sent_that_could_steer_a_terminal(api: Api) -> None:
     async with await api.caller("ada") as ada:
-        answer = await ada.get("/api/v1/services/a%1b%5b2J%e2%80%ae")
+        answer = await ada.get("/api/v1/requests/a%1b%5b2J%e2%80%ae")
     assert told(answer)[0] == 404
     assert "\x1b" not in answer.text
     assert "\u202e" not in answer.json()["detail"]
