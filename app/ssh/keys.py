@@ -38,9 +38,11 @@ class ClientKey:
             raise self._unusable(f"There is no SSH key at {self.path}.") from error
         except OSError as error:
             raise self._unusable(f"The SSH key at {self.path} cannot be read: {error.strerror}.") from error
-        except asyncssh.KeyEncryptionError as error:
-            raise self._unusable(f"The SSH key at {self.path} has a passphrase, which a server cannot type.") from error
         except asyncssh.KeyImportError as error:
+            if "assphrase" in str(error):
+                raise self._unusable(
+                    f"The SSH key at {self.path} has a passphrase, which no server can type."
+                ) from error
             raise self._unusable(f"The file {self.path} holds no SSH private key: {error}.") from error
 
     def _unusable(self, message: str) -> Unreachable:

@@ -6,21 +6,12 @@ command outlives its connection, as under sshd without a terminal: only its pipe
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
 from typing import Any, Self
 
 import asyncssh
 
 from app.core.service import Host
-
-
-class Cut(StrEnum):
-    """Where the line breaks, once."""
-
-    BEFORE_SESSION = "when a session is asked for, before anything starts"
-    AFTER_INPUT = "when the whole input has come, and the shell has not been given it"
-    AFTER_START = "when the gate has said that the command is started"
-    BEFORE_EXIT = "when the gate says how the command ended, which is not passed on"
+from tests.fakes.cut import Cut
 
 
 class Sshd:

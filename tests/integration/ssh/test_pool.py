@@ -12,7 +12,8 @@ from app.core.errors import HostKeyChanged, Unreachable
 from app.core.service import Host
 from app.ssh.keys import ClientKey
 from app.ssh.pool import SESSIONS_AT_ONCE, Connections
-from tests.fakes.sshd import Cut, Sshd, public
+from tests.fakes.cut import Cut
+from tests.fakes.sshd import Sshd, public
 
 
 async def said(
