@@ -269,22 +269,26 @@ def _nothing_met(aspect: str, claimed: str, ways: Ways) -> Finding:
 def _process_words(each: Process, ways: Ways) -> str:
     below = sum(each.pid in {above.pid for above in ways.facts.chain(other)[1:]} for other in ways.facts.processes)
     others = f" and {below} below it" if below else ""
-    return f"{each.pid} of {visible(each.user, 60)}{others}, up {span(ways.facts.now - each.started_at)}: {argv(each.argv) or visible(each.comm)}"
+    age, command = span(ways.facts.now - each.started_at), argv(each.argv) or visible(each.comm)
+    return f"{each.pid} of {visible(each.user, 60)}{others}, up {age}: {command}"
 
 
 def _port_words(port: int, ways: Ways) -> str:
+    found = {each.address for each in ways.facts.listeners if each.port == port}
+    places = [f"[{each}]:{port}" if ":" in each else f"{each}:{port}" for each in sorted(found)]
+    where = visible(", ".join(places), 200) or str(port)
     if port in ways.hidden:
-        return f"{port} is held by a process that could not be seen"
+        return f"{where} is held by a process that could not be seen"
     met = [holder for holder in (*ways.heads, *ways.holders) if holder.port == port]
     stranger = next((holder for holder in met if not ways.meets(holder)), None)
     if stranger is not None:
-        return f"{port} is held by {advice.stranger_words(stranger, ways)}"
+        return f"{where} is held by {advice.stranger_words(stranger, ways)}"
     if met:
         stand = ways.standing(met[0])
-        return f"{port} is held by its own process {stand.pid if stand else met[0].pid}"
+        return f"{where} is held by its own process {stand.pid if stand else met[0].pid}"
     if ways.found and port in ways.found.ports:
-        return f"{port} is published by {visible(ways.found.unit, 100)}"
-    return f"{port} is held by nobody"
+        return f"{where} is published by {visible(ways.found.unit, 100)}"
+    return f"{where} is held by nobody"
 
 
 def _agrees(aspect: str, claimed: str, observed: str) -> Finding:

@@ -15,6 +15,7 @@ Keeps law 1, and with it law 3: nobody is asked about what is not proved.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from app.core import advice, aspects
 from app.core.display import visible
@@ -45,7 +46,7 @@ def judge(service: Service, facts: Facts, managers: Mapping[str, Manager], gate:
     code = _first(findings)
     return Verdict(
         code=code,
-        findings=findings,
+        findings=_each_step_once(findings),
         next_step=advice.verified(ways) if code is Code.VERIFIED else _next_step(code, findings),
         unit=ways.unit if ways.found else "",
         pids=tuple(each.pid for each in ways.live),
@@ -74,6 +75,16 @@ def _first(findings: tuple[Finding, ...]) -> Code:
 
 def _next_step(code: Code, findings: tuple[Finding, ...]) -> str:
     return next((each.next_step for each in findings if each.code is code and each.next_step), advice.AGAIN)
+
+
+def _each_step_once(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Leave a sentence where it is said first: several aspects may be mended by one step."""
+    said: set[str] = set()
+    kept: list[Finding] = []
+    for finding in findings:
+        kept.append(replace(finding, next_step="") if finding.next_step in said else finding)
+        said.add(finding.next_step)
+    return tuple(kept)
 
 
 def _near(ways: Ways) -> tuple[str, ...]:
