@@ -58,7 +58,11 @@ class Wiring:
         assert settings.ssh_key is not None  # noqa: S101 - Settings fills it
         ensure_key(settings.ssh_key)
         db = await open_database(settings.database_url)
-        hosts = SshHosts(settings.ssh_key, timeout=settings.probe_timeout_seconds)
+        hosts = SshHosts(
+            settings.ssh_key,
+            answer_seconds=settings.probe_timeout_seconds,
+            run_seconds=settings.run_timeout_seconds,
+        )
         try:
             yield World(
                 db=db,

@@ -143,7 +143,7 @@ async def _write_warrant(
     proof = salted(evidence.text())
     not_after = int(world.clock.now() + rule.expires_seconds)
     texts = await requests.texts(world.db, [request.reason_text])
-    names = await people.names(world.db)
+    account = await people.by_id(world.db, request.requester)
     warrant = Warrant(
         id=request.id,
         service=request.service,
@@ -155,7 +155,7 @@ async def _write_warrant(
         argv=command.argv,
         argv_user=command.user,
         identity=seen.identity,
-        requester=names.get(request.requester, request.requester),
+        requester=account.email if account else request.requester,
         reason=texts.get(request.reason_text, ""),
         policy=f"{rule.name} {rule.revision}",
         not_after=not_after,

@@ -29,6 +29,7 @@ class Worker:
         self._world = world
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._not_before: dict[str, float] = {}
+        self._recheck_at: dict[str, float] = {}
         self._followed: set[str] = set()
 
     async def run(self) -> None:
@@ -53,7 +54,7 @@ class Worker:
             for request_id in await requests.wanting(world.db, WANTING_WORK):
                 self._begin(request_id, self._not_before.get(request_id, 0.0))
             for request_id in await requests.wanting(world.db, {State.WAITING}):
-                self._begin(request_id, self._not_before.setdefault(request_id, now + RECHECK_SECONDS))
+                self._begin(request_id, self._recheck_at.setdefault(request_id, now + RECHECK_SECONDS))
 
     def _begin(self, request_id: str, not_before: float) -> None:
         if request_id not in self._tasks and self._world.clock.now() >= not_before:
@@ -95,11 +96,15 @@ class Worker:
 
     async def _rest(self, request: Request) -> None:
         """Note when to look at a request again, and let its host's connection go where nothing needs it."""
-        pause = {State.WAITING: RECHECK_SECONDS, State.UNKNOWN: 2 * POLL_SECONDS}.get(request.state, POLL_SECONDS)
-        self._not_before[request.id] = self._world.clock.now() + pause
+        now = self._world.clock.now()
+        self._recheck_at[request.id] = now + RECHECK_SECONDS
+        self._not_before[request.id] = now + POLL_SECONDS
+        if request.state is State.WAITING:
+            self._not_before.pop(request.id)  # a yes is acted on at once
         if request.state in WANTING_WORK or request.state is State.WAITING:
             return
         self._not_before.pop(request.id, None)
+        self._recheck_at.pop(request.id, None)
         self._followed.discard(request.id)
         if not await requests.alive_on(self._world.db, request.host):
             host = (await services.registry(self._world.db)).host(request.host)

@@ -47,12 +47,6 @@ spend() {
 }
 
 [ -e "$file" ] && refuse spent
-        refuse "the spool ${file%/*} takes no file"
-    }
-    rm -f "$own"
-}
-
-[ -e "$file" ] && refuse spent
 if [ "$verb" = burn ]; then
     content="state burned
 boot $boot"
