@@ -18,8 +18,7 @@ from app.core.errors import Refused
 class Form:
     """A form of a page: where it goes, its fields as they are filled in, and the words on its buttons."""
 
-    action: str
-    method: str
+    action: str = ""
     fields: dict[str, str] = field(default_factory=dict)
     buttons: list[str] = field(default_factory=list)
 
@@ -77,37 +76,43 @@ async def signed_in(base_url: str, email: str, password: str) -> AsyncIterator[B
 
 
 class _Forms(HTMLParser):
-    """Reads the forms out of a page."""
+    """Reads the forms out of a page. A field or a button may stand in its form, or name it by its id."""
 
     def __init__(self) -> None:
         super().__init__()
         self.found: list[Form] = []
-        self._form: Form | None = None
-        self._button: list[str] | None = None
+        self._by_id: dict[str, Form] = {}
+        self._around: Form | None = None
+        self._button: tuple[Form | None, list[str]] | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self._form = Form(given.get("action", ""), given.get("method", "get").lower())
-            self.found.append(self._form)
-        elif self._form is not None and tag == "input" and given.get("name"):
-            self._form.fields[given["name"]] = given.get("value", "")
-        elif self._form is not None and tag == "textarea" and given.get("name"):
-            self._form.fields[given["name"]] = ""
+            self._around = self._named(given["id"]) if "id" in given else Form()
+            self._around.action = given.get("action", "")
+            self.found.append(self._around)
+            return
+        form = self._named(given["form"]) if "form" in given else self._around
+        if tag in {"input", "textarea"} and form is not None and "name" in given:
+            form.fields[given["name"]] = given.get("value", "")
         elif tag == "button":
-            self._button = []
+            self._button = (form, [])
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
-            self._form = None
+            self._around = None
         elif tag == "button" and self._button is not None:
-            if self._form is not None:
-                self._form.buttons.append(" ".join("".join(self._button).split()))
+            form, words = self._button
+            if form is not None:
+                form.buttons.append(" ".join("".join(words).split()))
             self._button = None
 
     def handle_data(self, data: str) -> None:
         if self._button is not None:
-            self._button.append(data)
+            self._button[1].append(data)
+
+    def _named(self, name: str) -> Form:
+        return self._by_id.setdefault(name, Form())
 
 
 def _page(response: httpx.Response) -> Page:
