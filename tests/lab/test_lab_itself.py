@@ -174,6 +174,11 @@ def test_looking_at_a_host_changes_nothing_there(alpha: LabHost) -> None:
     ("act", "seen"),
     [
         ("touch -d @0 /opt/pypnm-gui-lab/app.py", "files: /opt/pypnm-gui-lab/app.py was"),
+        # Whoever puts the old time back after an edit still leaves a change time behind.
+        (
+            'f=/srv/pretend.py; t=$(stat -c %y $f); tr a b <$f >/tmp/f; cat /tmp/f >$f; touch -d "$t" $f',
+            "files: /srv/pretend.py was",
+        ),
         ("chmod 600 /etc/supervisor/conf.d/gui.conf", "files: /etc/supervisor/conf.d/gui.conf was"),
         ("touch /var/lib/left-behind", "files: /var/lib/left-behind is new"),
         ("rm /srv/serve.py", "files: /srv/serve.py is gone"),
