@@ -105,9 +105,10 @@ def user_of(container: Container, facts: Facts) -> str | None:
 def signs(container: Container, service: Service, facts: Facts) -> Iterator[Sign]:
     """Give what Docker knows that calls for a restart, or for more than one."""
     if container.listed_as.startswith("sha256:") and container.listed_as != container.image:
+        image_id = container.image_id.removeprefix("sha256:")[:12]
         text = (
-            f"{container.name} runs image {container.image_id.removeprefix('sha256:')[:12]}, which {container.image} no "
-            "longer names. A restart keeps the old image; only a new container takes the new one."
+            f"{container.name} runs image {image_id}, which {container.image} no longer names. "
+            "A restart keeps the old image; only a new container takes the new one."
         )
         yield Sign("image", text)
     if container.health == "unhealthy":

@@ -70,10 +70,12 @@ af_containers() {
       put("listed-as", listed[value["id"]])
       done()
       unit = value["oneoff"] == "\"True\"" ? "" : word(value["project"]) "/" word(value["service"])
-      for (i = 1; i <= count; i++) if (claim_unit[i] == value["name"] || claim_unit[i] == unit) identify(claim_service[i])
+      for (i = 1; i <= count; i++)
+        if (claim_unit[i] == value["name"] || claim_unit[i] == unit) identify(claim_service[i])
     }
     function identify(service) {
-      identity(service, "container " enc(value["id"]) " " enc(value["started"]) " " enc(value["image-id"]) " " enc(value["state"]))
+      identity(service, "container " enc(value["id"]) " " enc(value["started"]) " " \
+        enc(value["image-id"]) " " enc(value["state"]))
       if (value["pid"] > 0) identity_pid(service, value["pid"])
     }
     function word(json) { return json ~ /^"[^"\\]*"$/ ? substr(json, 2, length(json) - 2) : "" }'

@@ -48,11 +48,16 @@ def directory_name(supervisor: Process) -> str | None:
     return given.rsplit("/", 1)[-1] or None
 
 
+def named(process: Process) -> str:
+    """Name a process for a person: what, which, whose."""
+    return f"{process.comm} {process.pid} of {process.user}"
+
+
 def described(process: Process) -> str:
-    """Name a process for a person: what, which, whose, since when, with which command line."""
+    """Name a process, and say since when it runs and with which command line."""
     since = datetime.fromtimestamp(process.started_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    command = argv(process.argv, _COMMAND_CAP) if process.argv else "no command line"
-    return f"{process.comm} {process.pid} of {process.user}, since {since}: {command}"
+    words = [word for word in process.argv if word]
+    return f"{named(process)}, since {since}: {argv(words, _COMMAND_CAP) or 'no command line'}"
 
 
 def process_lines(identity: tuple[str, ...]) -> tuple[str, ...]:

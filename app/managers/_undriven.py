@@ -9,7 +9,7 @@ from app.core.facts import Facts, Process
 from app.core.manager import Command, Lookup, Nearness, Owner, Unseen
 from app.core.service import Problem, Service
 from app.core.verdict import Sign
-from app.managers._processes import above, described, process_lines
+from app.managers._processes import above, described, named, process_lines
 
 BY_HAND = "Register the service as manual: Askfirst then proves before and after, and a person restarts it."
 
@@ -64,7 +64,7 @@ class Supervising(Undriven):
             depth=depth,
             main=main.pid,
             is_believed=False,
-            evidence=f"{described(supervisor)} → {main.comm} {main.pid}",
+            evidence=f"{named(supervisor)} → {described(main)}",
         )
 
     def is_supervisor(self, process: Process) -> bool:

@@ -1,8 +1,8 @@
 """A service that a person restarts by hand, whatever runs it. Askfirst proves before and after, and runs nothing.
 
-There is no name to come down from: the main processes are those that hold the claimed ports (where none is claimed, that
-work in the claimed path) and descend from no other such process. ``unit`` is a label for people. Where a path alone
-fits several programs, it says so instead of choosing.
+There is no name to come down from: the main processes are those that hold the claimed ports (where none is claimed,
+that work in the claimed path) and descend from no other such process. ``unit`` is a label for people. Where a path
+alone fits several programs, it says so instead of choosing.
 """
 
 from collections.abc import Set as AbstractSet
@@ -29,7 +29,10 @@ facts_manual() {
       }
     }
     function by_ports(ports,    k, word) {
-      for (k = 1; k <= held; k++) if (split(holder[k], word, " ") == 2 && index("," ports ",", "," word[1] ",") && word[2] > 1) there[word[2]] = 1
+      for (k = 1; k <= held; k++) {
+        split(holder[k], word, " ")
+        if (index("," ports ",", "," word[1] ",") && word[2] > 1) there[word[2]] = 1
+      }
     }
     function by_path(path,    command, line, cut, k, word, listening, some) {
       command = "cd /proc && exec ls -ldn [0-9]*/cwd 2>/dev/null"
@@ -39,7 +42,10 @@ facts_manual() {
         there[substr(line, RSTART, cut - RSTART)] = 1
       }
       close(command)
-      for (k = 1; k <= held; k++) if (split(holder[k], word, " ") == 2 && word[2] in there) some += listening[word[2]] = 1
+      for (k = 1; k <= held; k++) {
+        split(holder[k], word, " ")
+        if (word[2] in there) { listening[word[2]] = 1; some = 1 }
+      }
       if (some) { split("", there); for (pid in listening) there[pid] = 1 }
     }
     function is_below(pid,    stat, steps) {

@@ -16,7 +16,6 @@ from app.managers._undriven import Supervising
 SHELL = r"""
 af_watch 'PM2 v*'
 facts_pm2() {
-  af_has 'PM2 v*' || return 0
   printf '%s\n' "$AF_COMMS" | awk "$AF_AWK"'
     function home(god,  line) {
       getline line < ("/proc/" god "/cmdline"); close("/proc/" god "/cmdline")

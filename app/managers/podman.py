@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from app.core.facts import Facts, Process
 from app.core.manager import Nearness, Owner
-from app.managers._processes import described, runs
+from app.managers._processes import described, named, runs
 from app.managers._undriven import Undriven, quiet
 
 # …/libpod-<id>.scope, or …/libpod-payload-<id>.scope and the like; conmon itself stands in libpod-conmon-<id>.scope
@@ -30,6 +30,7 @@ class Podman(Undriven):
         conmon = next((process for process in chain if _is_conmon(process)), None)
         if not chain or not (chain[0] in inside or (chain[0] is conmon and port is not None)):
             return None
+        above = named(conmon) if conmon else "a conmon that was not seen"
         return Owner(
             manager=self.name,
             unit=_after("-n", conmon),
@@ -37,7 +38,7 @@ class Podman(Undriven):
             depth=len(inside),
             main=inside[-1].pid if inside else None,
             is_believed=False,
-            evidence=described(conmon or inside[-1]),
+            evidence=f"{above} → {described(inside[-1]) if inside else f'port {port}, published'}",
         )
 
 

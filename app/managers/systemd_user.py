@@ -9,7 +9,7 @@ import re
 from app.core.facts import Facts, Process
 from app.core.manager import Nearness, Owner
 from app.core.service import Problem, Service
-from app.managers._processes import above, described, runs
+from app.managers._processes import above, described, named, runs
 from app.managers._undriven import Undriven, quiet
 
 # …/user@1000.service/app.slice/gui.service, or below it where the unit has groups of its own
@@ -35,7 +35,7 @@ class SystemdUser(Undriven):
             return None
         depth = above(chain, _is_users)
         inside = [process for process in chain[:depth] if process.cgroup == chain[0].cgroup]
-        manager = described(chain[depth]) if depth is not None else f"the systemd of user id {here[1]}"
+        manager = named(chain[depth]) if depth is not None else f"the systemd of user id {here[1]}"
         return Owner(
             manager=self.name,
             unit=here[2],
@@ -43,7 +43,7 @@ class SystemdUser(Undriven):
             depth=depth if depth is not None else len(chain),
             main=inside[-1].pid,
             is_believed=False,
-            evidence=f"control group of {here[2]} under {manager} → {inside[-1].comm} {inside[-1].pid}",
+            evidence=f"{manager} → {here[2]} by its control group → {described(inside[-1])}",
         )
 
 

@@ -1,0 +1,48 @@
+from app.core.manager import Nearness
+from app.managers import MANAGERS
+from tests.unit.managers.constructed import host, process
+
+none = MANAGERS["none"]
+GUNICORN = ("/usr/bin/python3", "/usr/bin/gunicorn", "app:app")
+
+
+def test_everything_is_nobodys_where_nobody_else_is_nearer() -> None:
+    facts = host(process(1210, "gunicorn", argv=GUNICORN), process(1217, "gunicorn", ppid=1210, argv=GUNICORN))
+    found = none.recognise(facts.chain(1217), 5053, facts)
+    assert found is not None
+    assert (found.manager, found.unit, found.nearness, found.main) == ("none", None, Nearness.NOBODY, 1210)
+
+
+def test_it_says_whose_the_process_is_since_when_and_which_command_line_it_came_from() -> None:
+    facts = host(process(1210, "gunicorn", argv=GUNICORN), process(1217, "gunicorn", ppid=1210, argv=GUNICORN))
+    found = none.recognise(facts.chain(1217), 5053, facts)
+    assert found is not None
+    assert found.evidence == (
+        "nobody restarts it: gunicorn 1210 of rbron, since 2023-11-14 22:33:30 UTC: "
+        "/usr/bin/python3 /usr/bin/gunicorn app:app"
+    )
+
+
+def test_a_shell_that_started_a_program_is_not_the_program() -> None:
+    facts = host(process(50, "bash", exe="/bin/bash"), process(60, "serve", ppid=50, exe="/srv/serve"))
+    found = none.recognise(facts.chain(60), 5053, facts)
+    assert found is not None
+    assert found.main == 60
+
+
+def test_another_user_or_control_group_ends_the_climb() -> None:
+    other = process(50, "gunicorn", uid=0, argv=GUNICORN)
+    facts = host(other, process(60, "gunicorn", ppid=50, argv=GUNICORN))
+    found = none.recognise(facts.chain(60), 5053, facts)
+    assert found is not None
+    assert found.main == 60
+
+
+def test_a_process_that_was_gone_before_it_could_be_looked_at_is_nobodys_too() -> None:
+    found = none.recognise((), 5053, host())
+    assert found is not None
+    assert (found.nearness, found.main) == (Nearness.NOBODY, None)
+
+
+def test_a_claim_may_not_name_it() -> None:
+    assert not none.is_claimable
