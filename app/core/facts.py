@@ -21,6 +21,11 @@ class Record:
         """Return a field, or the default where the record has none."""
         return self.fields.get(key, default)
 
+    def number(self, key: str) -> int:
+        """Return a field of digits, 0 where it is none: what a host prints there is hostile too."""
+        value = self.fields.get(key, "")
+        return int(value) if value.isascii() and value.isdecimal() and len(value) <= 15 else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Process:

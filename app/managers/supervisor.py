@@ -236,7 +236,7 @@ class Supervisor:
         program = next((each for each in programs if service.unit in _names(each)), None)
         if program is None:
             return Missing(near(service.unit, [each.get("name") for each in programs]))
-        main = int(program.get("pid") or 0)
+        main = program.number("pid")
         trust = _distrust(daemon, facts)
         return Found(
             unit=program.get("name"),
@@ -248,7 +248,7 @@ class Supervisor:
     def restart(self, service: Service, unit: str, facts: Facts) -> Command:
         """Make ``supervisorctl restart UNIT``, by the user of the supervisord that was proved."""
         daemon = _daemon(service, facts)
-        process = facts.processes.get(int(daemon.get("pid") or 0)) if daemon else None
+        process = facts.processes.get(daemon.number("pid")) if daemon else None
         config = ("-c", service.config) if service.config else ()
         return Command(("supervisorctl", *config, "restart", unit), process.user if process else "root")
 
@@ -288,7 +288,7 @@ def _daemon(service: Service, facts: Facts) -> Record | None:
 
 def _distrust(daemon: Record, facts: Facts) -> str:
     """Say why a supervisord that answered is not what it says, empty where it is."""
-    process = facts.processes.get(int(daemon.get("pid") or 0))
+    process = facts.processes.get(daemon.number("pid"))
     if process is None:
         return "the supervisord that answered names a process that is not there"
     if daemon.get("is-own") != "yes":

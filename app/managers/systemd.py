@@ -192,7 +192,7 @@ class Systemd:
         if name is None:
             return None
         unit = _unit(name, facts)
-        main = int(unit.get("pid") or 0) if unit else 0
+        main = unit.number("pid") if unit else 0
         depth = next((index for index, process in enumerate(chain) if process.pid == main), len(chain))
         group = unit.get("cgroup") if unit else ""
         is_listed = group != "" and (chain[0].cgroup + "/").startswith(group + "/")
@@ -211,7 +211,7 @@ class Systemd:
             if port not in _ports(socket):
                 continue
             service = _unit(socket.get("triggers").split(" ")[0], facts)
-            main = int(service.get("pid") or 0) if service else 0
+            main = service.number("pid") if service else 0
             owner = service if service and main else socket
             return Owner(
                 manager=self.name,
@@ -234,7 +234,7 @@ class Systemd:
         if unit.get("load") == "not-found":
             names = [name for record in facts.records("systemd.names") for name in record.get("list").split(" ")]
             return Missing(near(_full(service.unit), names))
-        main = int(unit.get("pid") or 0)
+        main = unit.number("pid")
         units = facts.records("systemd.unit")
         sockets = [each for each in units if unit.get("id") in each.get("triggers").split(" ")]
         return Found(
@@ -263,9 +263,9 @@ class Systemd:
         if unit is None:
             return ()
         signs = []
-        process = facts.processes.get(int(unit.get("pid") or 0))
+        process = facts.processes.get(unit.number("pid"))
         for claim in facts.records("systemd.claim"):
-            changed = float(claim.get("files-at") or 0)
+            changed = claim.number("files-at")
             if claim.get("service") == service.name and process and changed > process.started_at:
                 signs.append(Sign("unit", f"the files of {unit.get('id')} changed after its process started", changed))
         if unit.get("reload") == "yes":
@@ -276,7 +276,7 @@ class Systemd:
                     "would still use the old ones (systemctl daemon-reload)",
                 )
             )
-        if (restarts := int(unit.get("restarts") or 0)) > 0:
+        if (restarts := unit.number("restarts")) > 0:
             signs.append(Sign("restarts", f"systemd has restarted it {restarts} times by itself"))
         if unit.get("result") not in {"", "success"}:
             signs.append(Sign("result", f"its last run ended with {unit.get('result')}"))
