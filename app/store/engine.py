@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.errors import Refused
 from app.store import schema, sqlite
-from app.store.log import Tx, Writer
+from app.store.log import Tx
+from app.store.writer import Writer
 
 T = TypeVar("T")
 

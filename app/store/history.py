@@ -10,7 +10,7 @@ checked without us. One event of it, here on two lines::
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -23,6 +23,7 @@ from app.store.engine import Database
 from app.store.listing import SEARCH_SECONDS, Page
 from app.store.log import body_in
 from app.store.tables import AUDIT, PEOPLE
+from app.store.window import within
 
 _STREAM_ROWS = 500
 _EQUAL = ("type", "by", "request", "service", "host")
@@ -73,8 +74,8 @@ async def page(db: Database, wanted: Filter, before: int | None = None, limit: i
 
 async def count(db: Database, wanted: Filter, cap: int = 50) -> int:
     """Return how many fit, at most one more than the cap: more than the cap is shown as "50+"."""
-    some = _select(wanted, None, AUDIT.c.seq).limit(cap + 1).subquery()
     async with db.read(seconds=SEARCH_SECONDS) as connection:
+        some = (await _select(connection, wanted, None, [AUDIT.c.seq])).limit(cap + 1).subquery()
         return int((await connection.scalar(select(func.count()).select_from(some))) or 0)
 
 
@@ -129,19 +130,19 @@ async def _stream(db: Database, wanted: Filter) -> AsyncIterator[Any]:
 
 
 async def _read(connection: AsyncConnection, wanted: Filter, before: int | None, limit: int) -> list[Any]:
-    return list((await connection.execute(_select(wanted, before, *_COLUMNS).limit(limit))).all())
+    statement = (await _select(connection, wanted, before, _COLUMNS)).limit(limit)
+    return list((await connection.execute(statement)).all())
 
 
-def _select(wanted: Filter, before: int | None, *columns: Any) -> Select[Any]:
+async def _select(
+    connection: AsyncConnection, wanted: Filter, before: int | None, columns: Sequence[Any]
+) -> Select[Any]:
     conditions: list[ColumnElement[bool]] = [
         AUDIT.c[name] == getattr(wanted, name) for name in _EQUAL if getattr(wanted, name)
     ]
     if before is not None:
         conditions.append(AUDIT.c.seq < before)
-    if wanted.since is not None:
-        conditions.append(AUDIT.c.at >= iso(wanted.since))
-    if wanted.until is not None:
-        conditions.append(AUDIT.c.at < iso(wanted.until))
+    conditions += await within(connection, AUDIT.c.seq, AUDIT.c.at, wanted.since, wanted.until)
     source = AUDIT.outerjoin(PEOPLE, PEOPLE.c.id == AUDIT.c.by)
     return select(*columns).select_from(source).where(*conditions).order_by(AUDIT.c.seq.desc())
 

@@ -16,6 +16,7 @@ from app.core import lifecycle
 from app.store import projection
 from app.store.engine import Database
 from app.store.tables import DECISIONS, PEOPLE, REQUESTS, WORDS
+from app.store.window import within
 
 T = TypeVar("T")
 
@@ -114,10 +115,7 @@ async def _select(connection: AsyncConnection, wanted: Filter, before: int | Non
     ]
     if before is not None:
         conditions.append(REQUESTS.c.seq < before)
-    if wanted.since is not None:
-        conditions.append(REQUESTS.c.asked_at >= wanted.since)
-    if wanted.until is not None:
-        conditions.append(REQUESTS.c.asked_at < wanted.until)
+    conditions += await within(connection, REQUESTS.c.seq, REQUESTS.c.asked_at, wanted.since, wanted.until)
     if wanted.approver:
         conditions.append(REQUESTS.c.seq.in_(select(DECISIONS.c.seq).where(DECISIONS.c.person == wanted.approver)))
     conditions += await _words(connection, projection.words_sought(wanted.q))

@@ -1,8 +1,7 @@
-"""The audit log and the one writer of this process: callers queue a change and are released when it is durable.
+"""The audit log: how an event becomes a row, and what a change is given to write one.
 
-The writer takes whatever has queued, gives each change a savepoint of its own, chains their events in order, and
-commits once; an idle queue commits at once. It decides nothing about what a change is. Keeps law 10 (log, then act): a
-change's events and its rows are one transaction, and nobody is told of success before the commit has returned.
+It commits nothing, ``writer`` does. A change's events and its other rows are one transaction, so that neither is ever
+there without the other.
 
 One row: ``body`` is the RFC 8785 bytes of the event with its ``seq``, stored as written and never written anew to
 verify; ``hash`` is SHA-256 over ``0x02``, the hash before (32 zero bytes for the first) and the body::
@@ -10,35 +9,31 @@ verify; ``hash`` is SHA-256 over ``0x02``, the hash before (32 zero bytes for th
     {"at":"2026-01-27T10:15:00.250Z","by":"ada","data":{},"id":"e1","seq":1,"type":"cancelled"}
 
 Every other column is generated from ``body`` by the database, so that what is shown cannot differ from what is proved.
+The order of the log is ``seq``'s, never a clock's. An event whose time lies more than ``SLACK_SECONDS`` before one that
+is already there is noted in ``late``: a clock was set back, or somebody dates back.
 """
 
-import asyncio
 import hashlib
 import json
 import secrets
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import rfc8785
 from sqlalchemy import insert, select
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.commitment import Text
-from app.core.errors import AskfirstError, Broken, Conflict
-from app.core.events import iso
+from app.core.errors import Broken, Conflict
+from app.core.events import epoch, iso
 from app.store import sqlite
 from app.store.tables import AUDIT, TEXTS
 
-T = TypeVar("T")
-
 FIRST = bytes(32)
-_LARGEST_BATCH = 256
-_HEAD = "SELECT seq, hash FROM audit_head WHERE id = 1"
-_MOVE_HEAD = "UPDATE audit_head SET seq = ?, hash = ? WHERE id = 1"
+SLACK_SECONDS = 60.0
 _APPEND = "INSERT INTO audit (seq, body, prev, hash) VALUES (?, ?, ?, ?)"
+_NOTE_LATE = "INSERT INTO late (seq, at) VALUES (?, ?)"
 
 
 def canonical(body: Mapping[str, Any]) -> bytes:
@@ -63,40 +58,49 @@ def link(prev: bytes, body: bytes) -> bytes:
     return hashlib.sha256(b"\x02" + prev + body).digest()
 
 
+def is_late(at: float, latest: float) -> bool:
+    """Whether an event is dated before what is already there, by more than callers who queue at once explain."""
+    return at < latest - SLACK_SECONDS
+
+
 @dataclass(slots=True)
 class Head:
-    """Where the log ends: the last row's number and hash."""
+    """Where the log ends: the last row's number and hash, and the latest time (epoch seconds) of any row."""
 
     seq: int
     hash: bytes
+    latest: float
 
 
 class Tx:
     """What a change is given: the connection that it writes its rows on, and the log."""
 
-    def __init__(self, connection: AsyncConnection, head: Head) -> None:
-        """Continue a log from its head."""
+    def __init__(self, connection: AsyncConnection, run: sqlite.Run, head: Head) -> None:
+        """Continue a log from its head; ``run`` is the connection's fast path for plain statements."""
         self.connection = connection
+        self.run = run
         self.head = head
 
     async def record(self, body: Mapping[str, Any]) -> int:
         """Append one event and return its number. Raises Conflict where its id or its version is taken."""
-        seq = self.head.seq + 1
+        seq, at = self.head.seq + 1, epoch(body["at"])
         written = canonical({**body, "seq": seq})
         chained = link(self.head.hash, written)
         try:
-            await self.connection.exec_driver_sql(_APPEND, (seq, written, self.head.hash, chained))
-        except IntegrityError as error:
+            await self.run(_APPEND, (seq, written, self.head.hash, chained))
+        except sqlite.CONSTRAINTS as error:
             if sqlite.is_duplicate(error):
                 raise Conflict(
                     "Somebody else was first.", code="too_late", next_step="Open it again: it shows what holds now."
                 ) from error
             raise Broken(
-                f"The audit log refuses a row: {error.orig}.",
+                f"The audit log refuses a row: {error}.",
                 code="log_refuses",
                 next_step="Run `askfirst audit verify` before anything else.",
             ) from error
-        self.head = Head(seq, chained)
+        if is_late(at, self.head.latest):
+            await self.run(_NOTE_LATE, (seq, at))
+        self.head = Head(seq, chained, max(at, self.head.latest))
         return seq
 
     async def recorded(self, body: Mapping[str, Any]) -> int | None:
@@ -142,110 +146,3 @@ def id_is_used(event_id: str) -> Conflict:
 def body_in(row: bytes) -> dict[str, Any]:
     """Read a stored body."""
     return dict(json.loads(row))
-
-
-class _Job:
-    """One change that waits, and its caller's future."""
-
-    def __init__(self, change: Callable[[Tx], Awaitable[Any]]) -> None:
-        self.change = change
-        self.done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.result: Any = None
-        self.refusal: Exception | None = None
-
-    async def run(self, tx: Tx) -> None:
-        """Make the change in a savepoint and undo it alone where it is refused. Raises where the batch cannot go on."""
-        head = tx.head
-        savepoint = await tx.connection.begin_nested()
-        try:
-            self.result = await self.change(tx)
-        except Exception as error:  # noqa: BLE001 - it is handed to the caller, whatever it is
-            await savepoint.rollback()
-            tx.head = head
-            self.refusal = sqlite.explain(error) if isinstance(error, DBAPIError) else error
-            self.refusal.__cause__ = error if self.refusal is not error else error.__cause__
-        else:
-            await savepoint.commit()
-
-    def release(self) -> None:
-        """Tell the caller, who may have gone."""
-        if self.done.done():
-            return
-        if self.refusal is not None:
-            self.done.set_exception(self.refusal)
-        else:
-            self.done.set_result(self.result)
-
-    def fail(self, error: Exception) -> None:
-        """Tell the caller that nothing was recorded."""
-        if not self.done.done():
-            self.done.set_exception(error)
-
-
-class Writer:
-    """The one writer of this process."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        """Write through this engine, whose transactions begin by excluding every other writer."""
-        self._engine = engine
-        self._queue: deque[_Job] = deque()
-        self._task: asyncio.Task[None] | None = None
-
-    async def write(self, change: Callable[[Tx], Awaitable[T]]) -> T:
-        """Run a change and return its answer once it is durable.
-
-        The change awaits nothing but its own ``Tx``, and runs at most once. What it raises undoes it alone and comes
-        back here. Raises Broken where the database could not take it (a full disk): then nothing of it is there.
-        """
-        job = _Job(change)
-        self._queue.append(job)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._work())
-        result: T = await job.done
-        return result
-
-    async def close(self) -> None:
-        """Let what is queued be written, then close."""
-        while self._task is not None and not self._task.done():
-            await asyncio.wait([self._task])
-        await self._engine.dispose()
-
-    async def _work(self) -> None:
-        while self._queue:
-            count = min(len(self._queue), _LARGEST_BATCH)
-            batch = [self._queue.popleft() for _ in range(count)]
-            batch = [job for job in batch if not job.done.done()]  # a caller who went away before it began
-            try:
-                await self._commit(batch)
-            except DBAPIError as error:
-                _fail(batch, sqlite.explain(error), error)
-            except AskfirstError as error:
-                _fail(batch, error, error)
-            except BaseException as error:
-                for job in (*batch, *self._queue):
-                    job.done.cancel()
-                self._queue.clear()
-                raise error from None
-            else:
-                for job in batch:
-                    job.release()
-
-    async def _commit(self, batch: list[_Job]) -> None:
-        async with self._engine.begin() as connection:
-            head = (await connection.exec_driver_sql(_HEAD)).one_or_none()
-            if head is None:
-                raise Broken(
-                    "The audit log has lost its head.", code="log_broken", next_step="Run `askfirst audit verify`."
-                )
-            tx = Tx(connection, Head(head.seq, head.hash))
-            for job in batch:
-                await job.run(tx)
-            if tx.head.seq != head.seq:
-                await connection.exec_driver_sql(_MOVE_HEAD, (tx.head.seq, tx.head.hash))
-
-
-def _fail(batch: list[_Job], meaning: AskfirstError, cause: Exception) -> None:
-    for job in batch:
-        error = type(meaning)(meaning.message, next_step=meaning.next_step, code=meaning.code)
-        error.__cause__ = cause
-        job.fail(error)

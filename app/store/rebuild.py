@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.core.events import epoch
-from app.store.log import canonical
+from app.store.log import canonical, is_late
 
 Row = dict[str, Any]
 Rows = dict[tuple[Any, ...], Row]
@@ -32,9 +32,15 @@ class Rebuilt:
     roles: Rows = field(default_factory=dict)
     groups: Rows = field(default_factory=dict)
     tokens: Rows = field(default_factory=dict)
+    late: Rows = field(default_factory=dict)
+    latest: float = 0.0
 
     def see(self, body: Mapping[str, Any]) -> None:
         """Take one event over."""
+        at = epoch(body["at"])
+        if is_late(at, self.latest):
+            self.late[body["seq"],] = {"at": at}
+        self.latest = max(at, self.latest)
         if (step := _STEPS.get(body["type"])) is not None:
             step(self, body, body["data"])
 

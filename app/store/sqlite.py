@@ -9,17 +9,21 @@ import asyncio
 import os
 import sqlite3
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.core.errors import AskfirstError, Broken, Refused
+
+Run = Callable[..., Awaitable[Iterable[Any]]]
+FAILURES = (DBAPIError, sqlite3.Error)
+CONSTRAINTS = (IntegrityError, sqlite3.IntegrityError)
 
 BUSY_MILLISECONDS = 10_000
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "fuse.sshfs", "fuse.glusterfs"})
@@ -53,6 +57,13 @@ def _engine(url: URL, begin: str, pragma: str, **pool: int) -> AsyncEngine:
     return engine
 
 
+async def fast(connection: AsyncConnection) -> Run:
+    """Return a way to run a plain statement with one turn to the driver's thread, where SQLAlchemy takes four."""
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    run: Run = driver.execute_fetchall
+    return run
+
+
 @asynccontextmanager
 async def deadline(connection: AsyncConnection, seconds: float) -> AsyncIterator[None]:
     """Interrupt whatever the connection still computes after so many seconds."""
@@ -65,12 +76,13 @@ async def deadline(connection: AsyncConnection, seconds: float) -> AsyncIterator
         timer.cancel()
 
 
-def explain(error: DBAPIError) -> AskfirstError:
+def explain(error: Exception) -> AskfirstError:
     """Say what a failure of the database means, and what to do next."""
-    name = getattr(error.orig, "sqlite_errorname", None) or ""
+    cause = getattr(error, "orig", error)
+    name = getattr(cause, "sqlite_errorname", None) or ""
     kind, code, message, next_step = next(
         (row for key, row in _MEANING.items() if name.startswith(key)),
-        (Broken, "store_failed", f"The database failed: {error.orig}", "Run `askfirst doctor`."),
+        (Broken, "store_failed", f"The database failed: {cause}.", "Run `askfirst doctor`."),
     )
     return kind(message, code=code, next_step=next_step)
 
@@ -127,10 +139,10 @@ _MEANING: dict[str, tuple[type[AskfirstError], str, str, str]] = {
 }
 
 
-def is_duplicate(error: DBAPIError) -> bool:
+def is_duplicate(error: Exception) -> bool:
     """Whether a row was refused because a unique value is taken, by an index or by the audit log's own trigger."""
-    text = str(error.orig)
-    return isinstance(error.orig, sqlite3.IntegrityError) and ("UNIQUE" in text or "holds this already" in text)
+    text = str(getattr(error, "orig", error))
+    return "UNIQUE" in text or "holds this already" in text
 
 
 def secure(path: Path) -> None:

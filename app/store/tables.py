@@ -2,7 +2,7 @@
 
 Three kinds of table. ``audit`` with ``audit_head`` is the truth, and ``texts`` what its commitments name. A
 *projection* is written in the same transaction as its event and can be rebuilt from the log: requests, decisions,
-registry, proposals, freezes, people, roles, groups. The rest may be lost or deleted without a lie: words, keys,
+registry, proposals, freezes, people, roles, groups, late. The rest may be lost or deleted without a lie: words, keys,
 sessions, the live output of runs, last proofs. Times are epoch seconds, except ``audit.at``, which is the log's text.
 """
 
@@ -34,6 +34,15 @@ class AuditHead(SQLModel, table=True):
     id: int = Field(primary_key=True)
     seq: int
     hash: bytes
+    latest: float
+
+
+class LateRow(SQLModel, table=True):
+    """An event dated well before one that was there already: rare, and needed to search by time exactly."""
+
+    __tablename__ = "late"
+    seq: int = Field(primary_key=True)
+    at: float
 
 
 class TextRow(SQLModel, table=True):
@@ -237,6 +246,7 @@ class TokenRow(SQLModel, table=True):
 _TABLES = SQLModel.metadata.tables
 AUDIT = _TABLES["audit"]
 AUDIT_HEAD = _TABLES["audit_head"]
+LATE = _TABLES["late"]
 TEXTS = _TABLES["texts"]
 REQUESTS = _TABLES["requests"]
 DECISIONS = _TABLES["decisions"]

@@ -64,12 +64,12 @@ async def verify(db: Database) -> Report:
 
 
 async def _chain(connection: AsyncConnection, report: Report, rebuilt: Rebuilt) -> None:
-    here = Head(0, FIRST)
+    here = Head(0, FIRST, 0.0)
     async for row in _pages(connection, select(AUDIT), AUDIT.c.seq):
         if why := _fault(row, here):
             report.first_broken, report.why = here.seq + 1, why
             return
-        here = Head(row.seq, row.hash)
+        here = Head(row.seq, row.hash, 0.0)
         report.rows, report.head = row.seq, row.hash.hex()
         try:
             rebuilt.see(body_in(row.body))
@@ -102,8 +102,11 @@ def _fault(row: Any, before: Head) -> str:
 
 
 async def _differences(connection: AsyncConnection, rebuilt: Rebuilt) -> AsyncIterator[str]:
-    for each in fields(Rebuilt):
-        table, expected = SQLModel.metadata.tables[each.name], getattr(rebuilt, each.name)
+    latest = await connection.scalar(select(AUDIT_HEAD.c.latest))
+    if latest != rebuilt.latest:
+        yield f"audit_head: latest is {latest!r}, the log says {rebuilt.latest!r}"
+    for name in (each.name for each in fields(Rebuilt) if each.name != "latest"):
+        table, expected = SQLModel.metadata.tables[name], getattr(rebuilt, name)
         stored = [row._asdict() async for row in _pages(connection, select(table), *table.primary_key.columns)]
         for difference in _compare(table, expected, stored):
             yield difference

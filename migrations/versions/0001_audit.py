@@ -64,15 +64,23 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("seq", sa.Integer, nullable=False),
         sa.Column("hash", sa.LargeBinary, nullable=False),
+        sa.Column("latest", sa.Double, nullable=False),
         sa.CheckConstraint("id = 1", name="audit_has_one_head"),
     )
-    op.execute(sa.text("INSERT INTO audit_head (id, seq, hash) VALUES (1, 0, :none)").bindparams(none=bytes(32)))
+    op.execute(
+        sa.text("INSERT INTO audit_head (id, seq, hash, latest) VALUES (1, 0, :none, 0)").bindparams(none=bytes(32))
+    )
     for statement in {"sqlite": SQLITE}[op.get_bind().dialect.name]:
         op.execute(sa.text(statement))
     op.create_index("audit_event", "audit", ["event_id"], unique=True)
     op.create_index("audit_request_version", "audit", ["request", "version"], unique=True)
     for column in ("type", "by", "service", "host", "at"):
         op.create_index(f"audit_{column}", "audit", [column, "seq"])
+    op.create_table(
+        "late",
+        sa.Column("seq", sa.Integer, primary_key=True),
+        sa.Column("at", sa.Double, nullable=False),
+    )
     op.create_table(
         "texts",
         sa.Column("commitment", sa.Text, primary_key=True),
@@ -84,5 +92,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     if op.get_bind().scalar(sa.text("SELECT seq FROM audit_head")):
         raise RuntimeError("the audit log holds events; no command deletes it")
-    for table in ("texts", "audit", "audit_head"):
+    for table in ("texts", "late", "audit", "audit_head"):
         op.drop_table(table)

@@ -96,11 +96,11 @@ async def waiting(db: Database, request_id: str = "", event: Asked | None = None
     return await requests.append(db, await ask(db, request_id, event), verified(**other))
 
 
-async def note(db: Database, event_id: str = "", by: str = "ada") -> int:
+async def note(db: Database, event_id: str = "", at: float = NOW) -> int:
     """Write an event that is nobody's projection."""
 
     async def change(tx: Tx) -> int:
-        return await tx.record(body_for("noted", {}, event_id=event_id or fresh_id(), at=NOW, by=by))
+        return await tx.record(body_for("noted", {}, event_id=event_id or fresh_id(), at=at, by="ada"))
 
     return await db.write(change)
 

@@ -5,6 +5,7 @@ import csv
 import hashlib
 import io
 import json
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,19 @@ from app.core.errors import Refused
 from app.store import history, requests
 from app.store.engine import Database
 from app.store.listing import Filter
-from tests.integration.store.sample import NOW, approved, asked, blocked, denied, made_once, open_copy, raw, verified
+from app.store.verify import verify
+from tests.integration.store.sample import (
+    NOW,
+    approved,
+    ask,
+    asked,
+    blocked,
+    denied,
+    made_once,
+    open_copy,
+    raw,
+    verified,
+)
 from tests.integration.store.test_people import add
 
 COUNT = 60
@@ -188,6 +201,32 @@ async def test_the_log_is_read_and_exported_by_the_same_filter(
     assert [line["body"]["seq"] for line in lines] == expected
     text = "".join([line async for line in history.events_as_csv(filled, wanted)])
     assert [int(row["seq"]) for row in csv.DictReader(io.StringIO(text))] == expected
+
+
+@pytest.mark.threat("F11")
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_stretch_of_time_is_exact_although_the_clock_was_set_back(db: Database, url: str, seed: int) -> None:
+    chance = random.Random(seed)
+    times, now = [], NOW
+    for number in range(60):
+        now += chance.choice([0.001, 1, 30, 70, 400, *([-30, -90, -5000] if seed else [])])
+        times.append(round(now, 3))
+        await ask(db, f"01REQ{number:04}", asked(f"service-{number}", at=now))
+    late = [number + 1 for number in range(60) if times[number] < max(times[: number + 1]) - 60]
+    assert [seq for (seq,) in raw(url, "SELECT seq FROM late ORDER BY seq")] == late
+    assert bool(late) == bool(seed)
+    edges = [None, *chance.sample(times, 12), min(times), max(times) + 0.001]
+    for since in edges:
+        for until in edges:
+            inside = [
+                number + 1
+                for number, at in enumerate(times)
+                if (since is None or at >= since) and (until is None or at < until)
+            ]
+            listed = await requests.page(db, Filter(since=since, until=until), limit=100)
+            logged = await history.page(db, history.Filter(since=since, until=until), limit=100)
+            assert [row.seq for row in listed.rows] == [entry.seq for entry in logged.rows] == inside[::-1]
+    assert (await verify(db)).is_whole
 
 
 async def test_an_exported_event_can_be_checked_without_us(filled: Database) -> None:

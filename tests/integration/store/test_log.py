@@ -55,9 +55,9 @@ async def test_each_row_is_canonical_and_chained_to_the_one_before(db: Database,
         "UPDATE audit_head SET seq = 2",
         "UPDATE audit_head SET hash = zeroblob(32)",
         "DELETE FROM audit_head",
-        "INSERT INTO audit_head VALUES (1, 0, zeroblob(32))",
-        "INSERT OR REPLACE INTO audit_head VALUES (1, 0, zeroblob(32))",
-        "INSERT INTO audit_head VALUES (2, 0, zeroblob(32))",
+        "INSERT INTO audit_head VALUES (1, 0, zeroblob(32), 0)",
+        "INSERT OR REPLACE INTO audit_head VALUES (1, 0, zeroblob(32), 0)",
+        "INSERT INTO audit_head VALUES (2, 0, zeroblob(32), 0)",
     ],
 )
 async def test_no_row_is_changed_or_taken_out(db: Database, url: str, sql: str) -> None:
