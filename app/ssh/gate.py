@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-from app.core.errors import Unreachable
+from app.core.errors import Refused, Unreachable
 from app.core.facts import Facts, Record
 from app.core.reading import facts
 from app.core.records import ANSWER_BYTES, Reader, garbled
@@ -47,14 +47,17 @@ class SshHosts:
 
     async def probe(self, host: Host, services: Sequence[Service], via: Sequence[Host] = ()) -> Facts:
         """Take the facts of a host in one go, for these services."""
-        nonce = secrets.token_hex(16)
-        records = await self._ask(host, via, build.probe_input(nonce, services), Reader(nonce, "probe", ANSWER_BYTES))
+        records = await self._ask(host, via, "probe", ANSWER_BYTES, lambda nonce: build.probe_input(nonce, services))
         return facts(records, self._now(), services)
 
     async def restart(self, host: Host, warrant: str, via: Sequence[Host] = ()) -> AsyncIterator[Progress]:
         """Run a warrant's text. Raises Unreachable only where nothing can have run, Lost ever after."""
         nonce = secrets.token_hex(16)
-        data = build.restart_input(nonce, warrant)
+        try:
+            data = build.restart_input(nonce, warrant)
+        except Refused as refused:
+            yield Refusal(refused.message)
+            return
         async with self._connections.talk(host, via, _command(host)) as talk:
             _send(host, talk, data)
             async for progress in _follow(host, talk, Reader(nonce, "restart", STREAM_BYTES), self._run_seconds):
@@ -62,8 +65,7 @@ class SshHosts:
 
     async def burn(self, host: Host, request_id: str, via: Sequence[Host] = ()) -> Spool:
         """Make the warrant unusable, or read what became of it. Never answers UNSPENT."""
-        nonce = secrets.token_hex(16)
-        records = await self._ask(host, via, build.burn_input(nonce, request_id), Reader(nonce, "burn", STREAM_BYTES))
+        records = await self._ask(host, via, "burn", STREAM_BYTES, lambda nonce: build.burn_input(nonce, request_id))
         spool = _spool(host, records)
         if spool.state is SpoolState.UNSPENT:
             raise garbled("it neither burned the warrant nor knows of a run")
@@ -71,9 +73,8 @@ class SshHosts:
 
     async def result(self, host: Host, request_id: str, via: Sequence[Host] = ()) -> Spool:
         """Read what the spool holds about a warrant, changing nothing."""
-        nonce = secrets.token_hex(16)
-        reader = Reader(nonce, "result", STREAM_BYTES)
-        return _spool(host, await self._ask(host, via, build.result_input(nonce, request_id), reader))
+        ask = self._ask(host, via, "result", STREAM_BYTES, lambda nonce: build.result_input(nonce, request_id))
+        return _spool(host, await ask)
 
     async def check(self, host: Host, check: Check, via: Sequence[Host] = ()) -> Checked:
         """Make one check through the SSH connection, from the host's own point of view."""
@@ -95,10 +96,15 @@ class SshHosts:
         """Close all connections. What runs on a host goes on."""
         await self._connections.close()
 
-    async def _ask(self, host: Host, via: Sequence[Host], data: bytes, reader: Reader) -> list[Record]:
+    async def _ask(
+        self, host: Host, via: Sequence[Host], verb: str, most_bytes: int, ask: Callable[[str], bytes]
+    ) -> list[Record]:
         """Have the gate answer, whole. Raises Unreachable: a partial answer is no answer."""
+        nonce = secrets.token_hex(16)
         records: list[Record] = []
+        reader = Reader(nonce, verb, most_bytes)
         try:
+            data = ask(nonce)
             async with (
                 asyncio.timeout(self._answer_seconds),
                 self._connections.talk(host, via, _command(host)) as talk,
@@ -107,6 +113,8 @@ class SshHosts:
                 while piece := await talk.read():
                     records += reader.feed(piece)
                 _check_end(host, talk, reader)
+        except Refused as refused:
+            raise Unreachable(refused.message, code=refused.code, next_step=refused.next_step) from refused
         except TimeoutError as error:
             raise failures.late(host, self._answer_seconds) from error
         return records

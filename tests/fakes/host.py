@@ -197,6 +197,8 @@ class FakeHost:
             warrant = warrants.read(text)
         except Refused as refused:
             return Refusal(refused.message)
+        if warrant.action != "restart":
+            return Refusal("this gate has no such action")
         if warrant.id in self.spool:
             return Refusal("spent")
         now = self._identity(warrant.unit)

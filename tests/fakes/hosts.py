@@ -70,7 +70,10 @@ class FakeHosts:
         return there.burn(request_id)
 
     async def result(self, host: Host, request_id: str, via: Sequence[Host] = ()) -> Spool:
-        return (await self._reach(host, via)).result(request_id)
+        there = await self._reach(host, via)
+        if self._breaks(host, Cut.AFTER_INPUT):
+            raise _unreachable(host, "connection_lost")
+        return there.result(request_id)
 
     async def check(self, host: Host, check: Check, via: Sequence[Host] = ()) -> Checked:
         there = await self._reach(host, via)

@@ -5,7 +5,7 @@ command outlives its connection, as under sshd without a terminal: only its pipe
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Self
 
 import asyncssh
@@ -17,7 +17,13 @@ from tests.fakes.cut import Cut
 class Sshd:
     """One server on loopback. ``options`` go to asyncssh's listen as they are."""
 
-    def __init__(self, client_key: asyncssh.SSHKey, name: str = "alpha", **options: Any) -> None:
+    def __init__(
+        self,
+        client_key: asyncssh.SSHKey,
+        name: str = "alpha",
+        environment: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
         self.name = name
         self.key: asyncssh.SSHKey = asyncssh.generate_private_key("ssh-ed25519")
         self.cut_at: Cut | None = None
@@ -30,6 +36,7 @@ class Sshd:
         self.commands: list[str] = []
         self.asked_forwards: list[tuple[str, int]] = []
         self._client_key = client_key
+        self._environment = environment
         self._options = options
         self._connections: set[asyncssh.SSHServerConnection] = set()
         self._children: list[asyncio.subprocess.Process] = []
@@ -110,6 +117,7 @@ class Sshd:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=1 << 20,
+            env=self._environment,
             start_new_session=True,
         )
         self._children.append(child)
