@@ -105,6 +105,7 @@ def finish(run: Callable[[], Awaitable[Answer]], *, as_json: bool = False) -> No
             typer.echo(json.dumps(found.data, indent=2))
         else:
             show(found.lines)
+        sys.stdout.flush()
     except BrokenPipeError:
         _hang_up()
     raise typer.Exit(found.exit)

@@ -1,0 +1,65 @@
+"""The README tells of every command that there is, and of none that is not."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from app.cli.main import app
+from app.settings import Settings
+
+README = (Path(__file__).parents[3] / "README.md").read_text()
+
+
+def commands() -> dict[str, Any]:
+    """Return every command by its words, such as ``registry plan``."""
+    found: dict[str, Any] = {}
+
+    def walk(command: Any, words: tuple[str, ...]) -> None:
+        if hasattr(command, "commands"):
+            for name, each in command.commands.items():
+                walk(each, (*words, name))
+        else:
+            found[" ".join(words)] = command
+
+    walk(typer.main.get_command(app), ())
+    return found
+
+
+def told() -> dict[str, str]:
+    """Return each command of the README's table, with what is said of it."""
+    rows = re.findall(r"^\| `askfirst ([^`]+)` \| (.+) \|$", README, re.MULTILINE)
+    return {re.match(r"[a-z]+( [a-z]+)?", words)[0].strip(): said for words, said in rows}  # type: ignore[index]
+
+
+def test_the_table_of_commands_is_the_commands() -> None:
+    there = {"request" if name == "request ask" else name for name in commands()}
+    assert sorted(told()) == sorted(there)
+
+
+def test_each_command_is_told_of_in_its_own_words() -> None:
+    for name, command in commands().items():
+        said = told()["request" if name == "request ask" else name]
+        first = (command.help or "").split("\n\n")[0].replace("\n", " ").strip()
+        assert said == first, name
+
+
+def test_each_option_in_the_table_is_an_option() -> None:
+    there = commands()
+    for words in re.findall(r"^\| `askfirst ([^`]+)` \|", README, re.MULTILINE):
+        name = re.match(r"[a-z]+( [a-z]+)?", words)[0].strip()  # type: ignore[index]
+        options = {each for parameter in there.get(name, there["request ask"]).params for each in parameter.opts}
+        assert set(re.findall(r"--[a-z-]+", words)) <= options, words
+
+
+def test_the_settings_in_the_readme_are_the_settings() -> None:
+    rows = dict(re.findall(r"^\| `ASKFIRST_([A-Z_]+)` \| (.+?) \|", README, re.MULTILINE))
+    there = {name.upper(): each.description for name, each in Settings.model_fields.items()}
+    assert rows == there
+
+
+def test_every_command_that_answers_does_so_in_json() -> None:
+    silent = {"serve", "demo", "audit export"}
+    without = [name for name, each in commands().items() if not any("--json" in one.opts for one in each.params)]
+    assert set(without) == silent

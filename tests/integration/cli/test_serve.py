@@ -1,0 +1,116 @@
+"""The server as a process of its own: its first start, its port, its end, and commands that run beside it."""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.cli.serve import listening
+from tests.integration.cli.conftest import ROOT, RUN, Command
+
+
+@dataclass
+class Serving:
+    """A running server and what it prints."""
+
+    process: subprocess.Popen[str]
+    url: str
+    lines: list[str] = field(default_factory=list)
+
+
+def start(askfirst: Command) -> Serving:
+    """Start a server on a free port, and wait until it answers."""
+    with listening("127.0.0.1:0") as door:
+        address = f"127.0.0.1:{door.getsockname()[1]}"
+    process = subprocess.Popen(
+        [*RUN, "serve"],
+        cwd=askfirst.folder,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            **askfirst.environment,
+            "ASKFIRST_LISTEN": address,
+            "ASKFIRST_BASE_URL": f"http://{address}",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    served = Serving(process, f"http://{address}")
+    ready = threading.Event()
+
+    def read() -> None:
+        for line in process.stdout or ():
+            served.lines.append(line)
+            if "Application startup complete" in line:
+                ready.set()
+        ready.set()
+
+    threading.Thread(target=read, daemon=True).start()
+    assert ready.wait(60)
+    assert process.poll() is None, served.lines
+    return served
+
+
+@pytest.fixture
+def served(askfirst: Command) -> Iterator[Serving]:
+    one = start(askfirst)
+    yield one
+    one.process.terminate()
+    one.process.wait(20)
+
+
+def test_the_first_start_prints_a_link_that_makes_the_first_person(askfirst: Command, served: Serving) -> None:
+    (link,) = re.findall(r"http://\S+/setup/\S+", "".join(served.lines))
+    assert link.startswith(served.url)
+    assert httpx.get(link, trust_env=False).status_code == 200
+    form = {"name": "Ada", "email": "ada@example.org", "password": "a long enough sentence"}
+    made = httpx.post(link, data=form, headers={"Origin": served.url}, trust_env=False)
+    assert made.status_code == 303
+    assert httpx.get(link, trust_env=False).status_code == 404
+    assert [each["email"] for each in askfirst.json("user", "list")] == ["ada@example.org"]
+
+
+def test_only_one_server_serves_a_database_and_the_second_is_told_in_words(askfirst: Command, served: Serving) -> None:
+    second = askfirst.process("serve", ASKFIRST_LISTEN="127.0.0.1:0")
+    assert second.returncode == 1
+    assert "Another server uses this database" in second.stderr
+    assert served.process.poll() is None
+
+
+def test_a_port_that_is_taken_is_told_in_words(askfirst: Command) -> None:
+    with listening("127.0.0.1:0") as door:
+        address = f"127.0.0.1:{door.getsockname()[1]}"
+        done = askfirst("serve", ASKFIRST_LISTEN=address)
+    assert done.exit_code == 1
+    assert f"Nothing can listen on {address}" in done.stderr
+    assert "ASKFIRST_LISTEN" in askfirst("serve", ASKFIRST_LISTEN="nowhere").stderr
+
+
+def test_the_server_ends_in_order_though_somebody_follows_a_request(askfirst: Command, served: Serving) -> None:
+    askfirst("user", "add", "Ada", "--email", "ada@example.org", "--role", "requester", "--role", "editor")
+    token = askfirst.json("token", "create", "ci", "--as", "ada@example.org")["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    registry = Path(askfirst.folder / "registry.yaml")
+    registry.write_text(
+        "hosts: [{name: alpha, address: 192.0.2.1, environment: lab}]\n"
+        "services: [{name: gui, host: alpha, owner: ada, manager: systemd, unit: gui.service}]\n"
+        "policies: [{environment: lab, groups: [lab-team]}]\n"
+    )
+    assert askfirst("registry", "apply", str(registry), "--as", "ada@example.org").exit_code == 0
+    asked = httpx.post(
+        f"{served.url}/api/v1/requests", json={"service": "gui", "reason": "x"}, headers=headers, trust_env=False
+    )
+    address = f"{served.url}/api/v1/requests/{asked.json()['id']}/events"
+    with httpx.stream("GET", address, headers=headers, trust_env=False, timeout=30) as stream:
+        assert next(stream.iter_lines()).startswith("event: happened")
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(20) is not None
+    assert "Traceback" not in "".join(served.lines)
