@@ -18,9 +18,10 @@ from app.core.reading import facts
 from app.core.records import ANSWER_BYTES, Reader, garbled
 from app.core.run import Checked, Exited, Progress, Refusal, Spool, SpoolState
 from app.core.service import Check, Host, Service
+from app.core.warrant import read
 from app.gate import build
 from app.ssh import answers, failures, http
-from app.ssh.keys import ClientKey
+from app.ssh.keys import ClientKey, fingerprint, pinned
 from app.ssh.pool import Connections
 from app.ssh.session import Talk
 
@@ -54,6 +55,7 @@ class SshHosts:
         """Run a warrant's text. Raises Unreachable only where nothing can have run, Lost ever after."""
         nonce = secrets.token_hex(16)
         try:
+            _check_address(host, warrant)
             data = build.restart_input(nonce, warrant)
         except Refused as refused:
             yield Refusal(refused.message)
@@ -118,6 +120,17 @@ class SshHosts:
         except TimeoutError as error:
             raise failures.late(host, self._answer_seconds) from error
         return records
+
+
+def _check_address(host: Host, text: str) -> None:
+    """Raise Refused unless the warrant names this host by its name and one of its pinned keys."""
+    warrant = read(text)
+    if warrant.host != host.name or warrant.host_key not in map(fingerprint, pinned(host)):
+        raise Refused(
+            f"The warrant is for {warrant.host} with the host key {warrant.host_key}, which {host.name} is not.",
+            code="another_host",
+            next_step="Ask again for a new request.",
+        )
 
 
 async def _follow(host: Host, talk: Talk, reader: Reader, seconds: float) -> AsyncIterator[Progress]:

@@ -22,6 +22,7 @@ from app.core.warrant import Warrant
 from app.flow.ports import Hosts
 from app.gate.build import DIGEST
 from app.managers import MANAGERS
+from app.ssh.keys import fingerprint, pinned
 from tests.fakes.cut import Cut
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -76,7 +77,7 @@ async def warrant_for(place: Place) -> Warrant:
         id="".join(secrets.choice(_ALPHABET) for _ in range(26)),
         service=place.service.name,
         host=place.host.name,
-        host_key="SHA256:conformance",
+        host_key=fingerprint(pinned(place.host)[0]),
         manager=place.service.manager,
         unit=verdict.unit,
         action="restart",
@@ -192,6 +193,14 @@ class HostsConformance:
         for text in ("nonsense\n", warrant.text().replace("action restart", "action stop"), warrant.text()[:-40]):
             said = [each async for each in place.hosts.restart(place.host, text)]
             assert [type(each) for each in said] == [Refusal]
+        assert (await place.hosts.result(place.host, warrant.id)).state is SpoolState.UNSPENT
+
+    @pytest.mark.law(5)
+    @pytest.mark.threat("C10")
+    async def test_a_warrant_for_another_host_or_key_is_not_run_here(self, place: Place) -> None:
+        warrant = await warrant_for(place)
+        for other in (replace(warrant, host="another"), replace(warrant, host_key="SHA256:another")):
+            assert [type(each) for each in await run(place, other)] == [Refusal]
         assert (await place.hosts.result(place.host, warrant.id)).state is SpoolState.UNSPENT
 
     @pytest.mark.law(12)

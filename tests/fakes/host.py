@@ -10,6 +10,9 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from app.core import warrant as warrants
 from app.core.errors import Refused
 from app.core.facts import Facts, Record
@@ -18,6 +21,7 @@ from app.core.records import HEADER
 from app.core.run import Differs, Refusal, Spool, SpoolState
 from app.core.service import Host, Service
 from app.gate.build import DIGEST
+from app.ssh.keys import fingerprint, pinned
 from tests.fakes.clock import FakeClock
 
 CONFIG = "/etc/supervisor/supervisord.conf"
@@ -94,8 +98,9 @@ class FakeHost:
     @property
     def host(self) -> Host:
         """The registry's entry."""
-        digest = hashlib.sha256(self.name.encode()).hexdigest()
-        return Host(self.name, f"{self.name}.example", self.environment, host_keys=(f"ssh-ed25519 {digest}",))
+        key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(self.name.encode()).digest())
+        line = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+        return Host(self.name, f"{self.name}.example", self.environment, host_keys=(line,))
 
     def claim(self, unit: str = "lab:pypnm-gui", name: str = "pypnm-gui") -> Service:
         """The right claim for a program of the supervisord."""
@@ -199,6 +204,8 @@ class FakeHost:
             return Refusal(refused.message)
         if warrant.action != "restart":
             return Refusal("this gate has no such action")
+        if warrant.host != self.name or warrant.host_key != fingerprint(pinned(self.host)[0]):
+            return Refusal("the warrant is for another host")
         if warrant.id in self.spool:
             return Refusal("spent")
         now = self._identity(warrant.unit)

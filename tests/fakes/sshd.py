@@ -31,12 +31,13 @@ class Sshd:
         self.forwards: dict[tuple[str, int], tuple[str, int]] | None = None
         self.meet: Callable[[asyncssh.SSHServerConnection], None] = lambda _: None
         self.forbids_forwarding = False
+        self.cuts_on_forward = False
         self.sign_ins: list[str] = []
         self.auth_requests: list[str] = []
         self.commands: list[str] = []
         self.asked_forwards: list[tuple[str, int]] = []
         self._client_key = client_key
-        self._environment = environment
+        self.environment = environment
         self._options = options
         self._connections: set[asyncssh.SSHServerConnection] = set()
         self._children: list[asyncio.subprocess.Process] = []
@@ -117,7 +118,7 @@ class Sshd:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=1 << 20,
-            env=self._environment,
+            env=self.environment,
             start_new_session=True,
         )
         self._children.append(child)
@@ -195,6 +196,9 @@ class _Server(asyncssh.SSHServer):
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
         self._sshd.asked_forwards.append((dest_host, dest_port))
+        if self._sshd.cuts_on_forward:
+            self._sshd.cut()
+            return False
         if self._sshd.forbids_forwarding:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "open failed")
         if self._sshd.forwards is None:
