@@ -1,0 +1,196 @@
+"""What a run came to: success is a new process that stays as it should, and nothing else is."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from app.core.outcome import Conclusion, Watch
+from app.core.verdict import Code, Finding, Verdict
+from app.managers import MANAGERS
+from tests.unit.core.samples import SERVICE
+
+BOOT = "boot 6f0c2a9e"
+PROGRAM = "program lab:pypnm-gui RUNNING"
+RED, GREEN = [("tftp", False, "10.0.0.1")], [("tftp", True, "172.22.147.18")]
+
+
+def lines(*pids: int, user: str = "rbron", path: str = "/opt/pypnm-gui-lab") -> tuple[str, ...]:
+    return (BOOT, *(f"process {pid} {pid * 10} {user} {path}" for pid in pids), PROGRAM)
+
+
+BEFORE = lines(4711)
+
+
+def verdict(*pids: int, code: Code = Code.VERIFIED) -> Verdict:
+    seen = "as it is" if code is not Code.VERIFIED else ""
+    findings = (Finding("path", "/a", seen, False, code),) if seen else ()
+    return Verdict(code, findings, "", unit="lab:pypnm-gui", pids=pids)
+
+
+class Story:
+    """A watch that is told what is seen, second by second."""
+
+    def __init__(self, before: tuple[str, ...] = BEFORE, exit_status: int | None = 0, settle: float = 5) -> None:
+        service = replace(SERVICE, settle_seconds=settle)
+        self.watch = Watch.begin(service, before, MANAGERS["supervisor"], exit_status=exit_status)
+
+    def see(
+        self,
+        at: float,
+        *pids: int,
+        code: Code = Code.VERIFIED,
+        checks: Sequence[tuple[str, bool, str]] = (),
+        identity: tuple[str, ...] | None = None,
+    ) -> Conclusion:
+        shown = lines(*pids) if identity is None else identity
+        self.watch, conclusion = self.watch.see(at, verdict(*pids, code=code), shown, checks)
+        assert not conclusion.is_success or conclusion.is_final
+        return conclusion
+
+
+@pytest.mark.law(11)
+def test_a_new_process_that_stays_for_the_settle_time_is_success() -> None:
+    story = Story()
+    first = story.see(0, 5012, checks=GREEN)
+    assert (first.is_final, first.look_again_in) == (False, 5)
+    middle = story.see(3, 5012, checks=GREEN)
+    assert (middle.is_final, middle.look_again_in) == (False, 2)
+    last = story.see(5, 5012, checks=GREEN)
+    assert (last.is_success, last.is_final) == (True, True)
+    assert last.why == "A new process (5012) runs as claimed and stayed for 5 s, 1 of 1 checks are green."
+
+
+@pytest.mark.law(11)
+def test_one_look_is_never_enough_whatever_the_settle_time() -> None:
+    story = Story(settle=0)
+    assert not story.see(0, 5012).is_success
+    assert story.see(0.1, 5012).is_success
+
+
+@pytest.mark.law(11)
+@pytest.mark.threat("D22")
+@pytest.mark.parametrize("status", [0, 1, None])
+def test_the_process_from_before_is_no_success_whatever_the_exit_status(status: int | None) -> None:
+    story = Story(exit_status=status)
+    for at in range(0, 60, 3):
+        assert not story.see(at, 4711).is_success
+    assert "was not restarted" in story.see(60, 4711).why
+
+
+def test_a_refused_command_that_changed_nothing_is_final_after_the_settle_time() -> None:
+    story = Story(exit_status=1)
+    assert not story.see(0, 4711).is_final
+    assert not story.see(4, 4711).is_final
+    last = story.see(5, 4711)
+    assert (last.is_success, last.is_final) == (False, True)
+    assert last.why == "The command exited with 1. What ran before still runs: it was not restarted."
+
+
+def test_a_command_that_exited_well_is_waited_for() -> None:
+    story = Story(exit_status=0)
+    assert not any(story.see(at, 4711).is_final for at in range(60))
+    story.see(60, 5012)
+    assert story.see(65, 5012).is_success
+
+
+@pytest.mark.law(11)
+def test_a_new_process_is_success_although_the_command_exited_with_an_error_and_that_is_told() -> None:
+    story = Story(exit_status=3)
+    story.see(0, 5012)
+    last = story.see(5, 5012)
+    assert last.is_success
+    assert last.why.startswith("The command exited with 3. ")
+
+
+@pytest.mark.law(11)
+@pytest.mark.threat("D22")
+def test_a_process_that_does_not_stay_never_settles() -> None:
+    story = Story()
+    conclusions = [story.see(at, 5000 + at // 3) for at in range(60)]
+    assert not any(each.is_final for each in conclusions)
+    assert "It does not stay: 20 different ones were seen since the run." in conclusions[-1].why
+
+
+def test_the_wait_begins_anew_with_each_incarnation() -> None:
+    story = Story()
+    story.see(0, 5012)
+    assert not story.see(5, 5013).is_final
+    assert not story.see(9, 5013).is_final
+    assert story.see(10, 5013).is_success
+
+
+@pytest.mark.law(11)
+@pytest.mark.parametrize("code", [Code.WRONG_MANAGER, Code.WRONG_PATH, Code.WRONG_PORT, Code.DOWN, Code.NO_SUCH_UNIT])
+def test_a_claim_that_is_no_longer_proved_is_no_success_and_begins_the_wait_anew(code: Code) -> None:
+    story = Story()
+    story.see(0, 5012)
+    between = story.see(4, 5012, code=code)
+    assert f"does not prove the claim: {code}, path: as it is" in between.why
+    assert not story.see(6, 5012).is_success
+    assert story.see(11, 5012).is_success
+
+
+@pytest.mark.law(11)
+def test_a_red_check_is_no_success_and_begins_the_wait_anew() -> None:
+    story = Story()
+    story.see(0, 5012, checks=GREEN)
+    assert story.see(4, 5012, checks=RED).why == "Not green: tftp (10.0.0.1)."
+    assert not story.see(6, 5012, checks=GREEN).is_success
+    assert story.see(11, 5012, checks=GREEN).is_success
+
+
+@pytest.mark.parametrize("code", [Code.UNREACHABLE, Code.BLIND, Code.HOST_KEY_CHANGED])
+def test_a_host_that_does_not_answer_says_nothing_either_way(code: Code) -> None:
+    story = Story()
+    story.see(0, 5012)
+    unseen = story.see(4, code=code, identity=())
+    assert (unseen.is_success, unseen.is_final) == (False, False)
+    assert "could not be seen" in unseen.why
+    assert story.see(6, 5012).is_success
+
+
+@pytest.mark.law(11)
+def test_nothing_running_is_no_success_even_where_a_start_would_be_verified() -> None:
+    story = Story()
+    for at in (0, 5, 10):
+        gone = story.see(at, identity=(BOOT, PROGRAM))
+        assert (gone.is_success, gone.why) == (False, "Nothing runs under this name.")
+
+
+@pytest.mark.law(11)
+def test_one_of_several_processes_left_from_before_is_no_restart() -> None:
+    story = Story(before=lines(4711, 4712))
+    assert "was not restarted" in story.see(0, 4712, 5012).why
+    story.see(1, 5012, 5013)
+    assert story.see(6, 5012, 5013).is_success
+
+
+def test_a_start_where_nothing_ran_is_a_new_process() -> None:
+    story = Story(before=(BOOT, PROGRAM))
+    story.see(0, 5012)
+    assert story.see(5, 5012).is_success
+
+
+@pytest.mark.law(11)
+def test_another_user_than_before_is_no_success_though_none_is_claimed() -> None:
+    story = Story()
+    for at in (0, 5, 10):
+        other = story.see(at, 5012, identity=lines(5012, user="root"))
+        assert (other.is_success, other.why) == (False, "It runs as root now; before as rbron.")
+
+
+def test_another_path_than_before_is_told() -> None:
+    story = Story()
+    moved = lines(5012, path="/opt/releases/43")
+    story.see(0, 5012, identity=moved)
+    last = story.see(5, 5012, identity=moved)
+    assert last.is_success
+    assert last.why.endswith("It works in /opt/releases/43 now; before in /opt/pypnm-gui-lab.")
+
+
+def test_a_reused_pid_is_a_new_process() -> None:
+    story = Story()
+    reused = (BOOT, "process 4711 99999 rbron /opt/pypnm-gui-lab", PROGRAM)
+    story.see(0, 4711, identity=reused)
+    assert story.see(5, 4711, identity=reused).is_success
