@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -85,7 +86,7 @@ async def _served(
         if replay:
             return await story.tell(settings.base_url, cast, machine, verified)
         show(_welcome(settings.base_url, cast, *await _asked_before(settings.base_url, cast)))
-        await serving
+        await asyncio.shield(serving)  # a cancelled server would leave its work half done
         return True
     finally:
         web.should_exit = True
@@ -168,5 +169,12 @@ def _end_in_order() -> None:
     """Let a closed terminal and a kill end the demo as Ctrl-C does, so that nothing of it stays."""
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - this runs in one
+    end = partial(_cancel_once, task)
     for sign in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(sign, task.cancel)
+        asyncio.get_running_loop().add_signal_handler(sign, end)
+
+
+def _cancel_once(task: asyncio.Task[bool]) -> None:
+    """Cancel a task that is not ending yet: the web server passes the signal on once more when it is done."""
+    if not task.cancelling():
+        task.cancel()
