@@ -30,12 +30,12 @@ class Worker:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._not_before: dict[str, float] = {}
         self._recheck_at: dict[str, float] = {}
-        self._followed: set[str] = set()
+        self._orphans: set[str] = set()
 
     async def run(self) -> None:
         """Take steps until cancelled."""
         try:
-            await self._keep_connections()
+            await self.adopt()
             while True:
                 await self._tick()
                 await self._world.news.wait("work", POLL_SECONDS)
@@ -43,6 +43,23 @@ class Worker:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def adopt(self) -> None:
+        """Take over what an earlier worker left: its runs, which nobody follows, and connections worth keeping.
+
+        Only one process serves a store, so that a run which is under way before this worker begins has lost its own.
+        """
+        self._orphans = set(await requests.wanting(self._world.db, {State.RUNNING}))
+        registry = await services.registry(self._world.db)
+        for request_id in await requests.wanting(self._world.db, {State.WAITING, State.APPROVED}):
+            host = registry.host((await requests.load(self._world.db, request_id)).host)
+            if host is not None:
+                self._world.hosts.keep(host)
+
+    async def once(self) -> None:
+        """Begin every step that is wanted now, and wait until all have been taken."""
+        await self._tick()
+        await asyncio.gather(*self._tasks.values())
 
     async def _tick(self) -> None:
         """Begin a step for every request that wants one and has none under way."""
@@ -84,9 +101,8 @@ class Worker:
             case State.WAITING:
                 return await watch.recheck(world, request)
             case State.APPROVED:
-                self._followed.add(request.id)
                 return await execute.execute(world, request)
-            case State.RUNNING if request.id not in self._followed and not request.is_by_hand:
+            case State.RUNNING if self._is_forsaken(request):
                 return await settle.lose(world, request, "The worker that followed this run is gone.")
             case State.UNKNOWN:
                 return await settle.reconcile(world, request)
@@ -105,19 +121,17 @@ class Worker:
             return
         self._not_before.pop(request.id, None)
         self._recheck_at.pop(request.id, None)
-        self._followed.discard(request.id)
+        self._orphans.discard(request.id)
         if not await requests.alive_on(self._world.db, request.host):
             host = (await services.registry(self._world.db)).host(request.host)
             if host is not None:
                 self._world.hosts.release(host)
 
-    async def _keep_connections(self) -> None:
-        """Keep connections to the hosts of requests that outlived an earlier worker."""
-        registry = await services.registry(self._world.db)
-        for request_id in await requests.wanting(self._world.db, {State.WAITING, State.APPROVED}):
-            host = registry.host((await requests.load(self._world.db, request_id)).host)
-            if host is not None:
-                self._world.hosts.keep(host)
+    def _is_forsaken(self, request: Request) -> bool:
+        """Whether nobody follows a run: it is older than this worker, or this worker's own step has failed."""
+        if request.is_by_hand:
+            return False
+        return request.id in self._orphans or request.worker == self._world.worker
 
     @contextlib.contextmanager
     def _logged(self, what: str) -> Iterator[None]:

@@ -1,0 +1,192 @@
+"""One warrant, one run, whatever breaks: stale, frozen, cut, killed, raced."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from app.core.errors import Refused
+from app.core.events import RunStarted
+from app.core.lifecycle import State
+from app.core.policy import Role
+from app.core.run import Progress
+from app.core.service import Host
+from app.flow import execute, freeze
+from app.flow.worker import Worker
+from app.store import requests
+from app.store.verify import verify
+from tests.fakes.cut import Cut
+from tests.fakes.hosts import FakeHosts
+from tests.integration.flow.conftest import Stage
+
+UNIT = "lab:pypnm-gui"
+
+
+@pytest.mark.law(5)
+@pytest.mark.threat("C4")
+@pytest.mark.parametrize("change", ["restarted", "same pid", "rebooted", "edited"])
+async def test_a_host_that_changed_after_the_yes_runs_nothing(stage: Stage, change: str) -> None:
+    approved = await stage.approve(await stage.waiting())
+    match change:
+        case "restarted":
+            stage.alpha.replace(UNIT)
+        case "same pid":
+            stage.alpha.replace(UNIT, with_same_pid=True)
+        case "rebooted":
+            stage.alpha.reboot()
+        case "edited":
+            stage.alpha.edit_config()
+    after = await stage.work(approved)
+    assert after.state is State.STALE
+    assert stage.alpha.spool == {}
+
+
+@pytest.mark.law(5)
+async def test_a_host_that_changes_while_it_waits_voids_the_warrant_at_the_next_look(stage: Stage) -> None:
+    waiting = await stage.waiting()
+    worker = Worker(stage.world)
+    await worker.once()
+    stage.alpha.replace(UNIT)
+    stage.clock.advance(31)
+    assert (await stage.work(waiting, worker)).state is State.STALE
+
+
+async def test_a_host_that_does_not_answer_while_it_waits_voids_nothing(stage: Stage) -> None:
+    waiting = await stage.waiting()
+    worker = Worker(stage.world)
+    await worker.once()
+    stage.hosts.down.add("alpha")
+    stage.clock.advance(31)
+    assert (await stage.work(waiting, worker)).state is State.WAITING
+
+
+@pytest.mark.parametrize("scope", ["all", "environment:production", "host:alpha"])
+async def test_a_freeze_holds_what_is_approved_and_a_release_lets_it_go(stage: Stage, scope: str) -> None:
+    approved = await stage.approve(await stage.waiting())
+    await freeze.freeze(stage.world, stage.who["cy"], scope, "An incident.")
+    held = await stage.work(approved)
+    assert (held.state, stage.alpha.runs()) == (State.APPROVED, 0)
+    await freeze.release(stage.world, stage.who["cy"], scope, "It is over.")
+    stage.clock.advance(2)
+    assert (await stage.work(held)).state is State.SUCCEEDED
+
+
+async def test_a_freeze_of_another_host_holds_nothing(stage: Stage) -> None:
+    approved = await stage.approve(await stage.waiting())
+    await freeze.freeze(stage.world, stage.who["cy"], "host:beta", "An incident.")
+    assert (await stage.work(approved)).state is State.SUCCEEDED
+
+
+@pytest.mark.law(12)
+@pytest.mark.parametrize(
+    ("cut", "state", "runs"),
+    [
+        (Cut.BEFORE_SESSION, State.NOT_RUN, 0),
+        (Cut.AFTER_INPUT, State.NOT_RUN, 0),
+        (Cut.AFTER_START, State.SUCCEEDED, 1),
+        (Cut.BEFORE_EXIT, State.SUCCEEDED, 1),
+    ],
+)
+async def test_a_cut_line_is_settled_by_burn_or_read(stage: Stage, cut: Cut, state: State, runs: int) -> None:
+    approved = await stage.approve(await stage.waiting())
+    stage.hosts.cut_at["alpha"] = cut
+    worker = Worker(stage.world)
+    for _ in range(5):
+        after = await stage.work(approved, worker)
+        stage.clock.advance(3)
+    assert (after.state, stage.alpha.runs()) == (state, runs), after.outcome
+    kinds = [event.type for event in await requests.events(stage.db, approved.id)]
+    assert kinds.count("run_started") == 1
+    assert (await verify(stage.db)).differences == []
+
+
+@pytest.mark.law(12)
+async def test_a_lost_run_on_a_host_that_stays_away_stays_unknown_and_is_never_repeated(stage: Stage) -> None:
+    approved = await stage.approve(await stage.waiting())
+    stage.hosts.cut_at["alpha"] = Cut.AFTER_START
+    worker = Worker(stage.world)
+    await worker.once()
+    stage.hosts.down.add("alpha")
+    for _ in range(5):
+        stage.clock.advance(5)
+        await worker.once()
+    assert (await requests.load(stage.db, approved.id)).state is State.UNKNOWN
+    stage.hosts.down.clear()
+    stage.clock.advance(5)
+    assert (await stage.work(approved, worker)).state is State.SUCCEEDED
+    assert stage.alpha.runs() == 1
+
+
+@pytest.mark.law(6)
+@pytest.mark.law(10)
+async def test_a_worker_that_died_after_the_claim_is_settled_by_the_next_one(stage: Stage) -> None:
+    approved = await stage.approve(await stage.waiting())
+    claim = RunStarted(id="dead-claim", at=stage.clock.now(), by="askfirst", digest=approved.digest, worker="dead")
+    await requests.append(stage.db, approved, claim)
+    following = Worker(replace(stage.world, worker="two"))
+    await following.adopt()
+    after = await stage.work(approved, following)
+    assert (after.state, stage.alpha.runs()) == (State.NOT_RUN, 0)
+
+
+@pytest.mark.law(6)
+async def test_a_run_that_another_living_worker_follows_is_left_alone(stage: Stage) -> None:
+    approved = await stage.approve(await stage.waiting())
+    other = Worker(replace(stage.world, worker="two"))
+    await other.adopt()
+    claim = RunStarted(id="live-claim", at=stage.clock.now(), by="askfirst", digest=approved.digest, worker="one")
+    await requests.append(stage.db, approved, claim)
+    assert (await stage.work(approved, other)).state is State.RUNNING
+
+
+@pytest.mark.law(6)
+@pytest.mark.threat("G1")
+async def test_fifty_workers_that_race_for_one_yes_make_one_run(stage: Stage) -> None:
+    approved = await stage.approve(await stage.waiting())
+    worlds = [replace(stage.world, worker=f"w{number}") for number in range(50)]
+    results = await asyncio.gather(*(execute.execute(each, approved) for each in worlds), return_exceptions=True)
+    assert sum(not isinstance(each, BaseException) for each in results) == 1
+    assert stage.alpha.runs() == 1
+    kinds = [event.type for event in await requests.events(stage.db, approved.id)]
+    assert kinds.count("run_started") == 1
+
+
+@pytest.mark.law(10)
+async def test_the_start_is_in_the_log_before_anything_reaches_the_host(stage: Stage) -> None:
+    approved = await stage.approve(await stage.waiting())
+    seen: list[State] = []
+
+    class Watching(FakeHosts):
+        """Reads the store at the moment when a warrant would be sent."""
+
+        async def restart(self, host: Host, warrant: str, via: Sequence[Host] = ()) -> AsyncIterator[Progress]:
+            seen.append((await requests.load(stage.db, approved.id)).state)
+            async for each in super().restart(host, warrant, via):
+                yield each
+
+    watching = Watching(stage.clock, stage.hosts.hosts)
+    await execute.execute(replace(stage.world, hosts=watching), approved)
+    assert seen == [State.RUNNING]
+
+
+@pytest.mark.threat("D22")
+async def test_a_failing_command_is_told_with_its_status(stage: Stage) -> None:
+    stage.alpha.next_exit = 5
+    stage.alpha.next_output = b"Failed to restart.\n"
+    after = await stage.run(await stage.waiting())
+    assert (after.state, after.exit_status) == (State.FAILED, 5)
+
+
+@pytest.mark.law(13)
+@pytest.mark.threat("E5")
+async def test_a_secret_that_the_command_prints_is_not_stored(stage: Stage) -> None:
+    stage.alpha.next_output = b"connecting with --password=hunter2\n"
+    after = await stage.run(await stage.waiting())
+    assert "hunter2" not in (await requests.text(stage.db, after.output_text) or "")
+
+
+async def test_only_some_may_freeze(stage: Stage) -> None:
+    odo = await stage.add("odo", roles=frozenset({Role.AUDITOR}), groups=())
+    with pytest.raises(Refused, match="may not use the freeze"):
+        await freeze.freeze(stage.world, odo, "all", "Why not.")
