@@ -52,14 +52,12 @@ class Container:
     @property
     def is_running(self) -> bool:
         """Whether it has a live main process."""
-        return self.pid > 0 and self.state in {"running", "paused"}
+        return self.pid > 0
 
     def sees(self, path: str) -> bool:
         """Whether a folder of the host, or a part of it, is mounted into it."""
         return any(
-            mount == path or mount.startswith(f"{path}/") or path.startswith(f"{mount}/")
-            for mount in self.mounts
-            if mount != "/"
+            mount == path or mount.startswith(f"{path}/") or path.startswith(f"{mount}/") for mount in self.mounts
         )
 
 
@@ -141,7 +139,7 @@ def _container(record: Record) -> Container:
     return Container(
         id=record.get("id"),
         name=record.get("name"),
-        pid=_number(record.get("pid")),
+        pid=_number(record.get("main")),
         state=record.get("state"),
         started=record.get("started"),
         started_at=_time(record.get("started")),

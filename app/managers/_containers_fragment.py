@@ -9,7 +9,7 @@ _LABEL = '{{json (index .Config.Labels "com.docker.compose.%s")}}'
 FIELDS = {
     "id": "{{.ID}}",
     "name": "{{.Name}}",
-    "pid": "{{.State.Pid}}",
+    "main": "{{.State.Pid}}",
     "state": "{{.State.Status}}",
     "started": "{{.State.StartedAt}}",
     "image-id": "{{.Image}}",
@@ -48,6 +48,7 @@ af_docker_list() {
 
 # Prints the containers $3 (ID or name first on each line) as records of the manager $1, with $2 to say how many of all
 # they are, and then the identity lines of its claims. `docker ps` shows an image by its id once its name has moved on.
+# A field `pid` makes the frame look at the process: not at a thousand of them because there are a thousand containers.
 af_containers() {
   af_said=''
   if [ -n "$3" ]; then
@@ -67,6 +68,7 @@ af_containers() {
       sub(/^\//, "", value["name"])
       rec(manager ".container")
       for (i = 1; i <= keys; i++) put(key[i], value[key[i]])
+      if (told++ < 100 && value["main"] > 0) put("pid", value["main"])
       put("listed-as", listed[value["id"]])
       done()
       unit = value["oneoff"] == "\"True\"" ? "" : word(value["project"]) "/" word(value["service"])
@@ -76,7 +78,7 @@ af_containers() {
     function identify(service) {
       identity(service, "container " enc(value["id"]) " " enc(value["started"]) " " \
         enc(value["image-id"]) " " enc(value["state"]))
-      if (value["pid"] > 0) identity_pid(service, value["pid"])
+      identity_pid(service, value["main"])
     }
     function word(json) { return json ~ /^"[^"\\]*"$/ ? substr(json, 2, length(json) - 2) : "" }'
 }

@@ -21,9 +21,9 @@ def runs(process: Process, *programs: str) -> bool:
     return process.exe.removesuffix(_GONE).rsplit("/", 1)[-1] in programs
 
 
-def runs_roots(process: Process, *programs: str) -> bool:
-    """Say whether a process is root's and was seen to run one of these programs, from a file of root's."""
-    return process.uid == 0 and process.exe is not None and process.exe_uid == 0 and runs(process, *programs)
+def is_roots_program(process: Process, *programs: str) -> bool:
+    """Say whether a process was seen to run one of these programs, from a file that root owns."""
+    return process.exe is not None and process.exe_uid == 0 and runs(process, *programs)
 
 
 def above(chain: tuple[Process, ...], is_it: Callable[[Process], bool]) -> int | None:

@@ -28,6 +28,7 @@ SYSTEMDS = (".service", ".socket", ".target", ".timer", ".scope", ".slice")
 SHELL = r"""
 af_watch dockerd
 af_watch docker-proxy
+af_watch 'containerd-shim*'
 facts_docker() {
   if [ "$AF_VERB" = restart ]; then
     af_docker_answers docker && af_containers docker one "$AF_UNITS"
@@ -94,7 +95,7 @@ class Docker:
     def recognise(self, chain: tuple[Process, ...], port: int | None, facts: Facts) -> Owner | None:
         container = container_of(chain, port, facts)
         if container is None:
-            return unlisted(self.name, chain)
+            return unlisted(self.name, chain, port, facts)
         return None if container.is_composed else owned(self.name, container.name, container, chain)
 
     def find(self, service: Service, facts: Facts) -> Lookup:

@@ -12,7 +12,8 @@ from app.core.service import Problem, Service
 from app.managers._processes import runs
 from app.managers._undriven import Supervising
 
-# A home is of plain characters, or its pid files are not looked for. Only what is a number in them leaves the host.
+# A home is of plain characters, or its pid files are not looked for. Only numbers leave the host, at most 200. They are
+# the user's own words: no process is looked at because they name it, which a field called ``pid`` would ask for.
 SHELL = r"""
 af_watch 'PM2 v*'
 facts_pm2() {
@@ -28,7 +29,8 @@ facts_pm2() {
         long = line + 0; line = substr(line, length(long) + 2)
         name = substr(line, 1, long); pid = substr(line, long + 2)
         sub(/.*\//, "", name); sub(/-[0-9]+\.pid$/, "", name)
-        if (pid ~ /^[0-9]+$/) { rec("pm2.app"); put("god", $1); put("name", name); put("pid", pid); done() }
+        if (pid !~ /^[0-9]+$/ || ++apps > 200) continue
+        rec("pm2.app"); put("god", $1); put("name", name); put("main", pid); done()
       }
       close(files)
     }'
@@ -55,7 +57,7 @@ class Pm2(Supervising):
 
     def unit_of(self, main: Process, supervisor: Process, facts: Facts) -> str | None:
         for record in facts.records("pm2.app"):
-            if (record.get("god"), record.get("pid")) == (str(supervisor.pid), str(main.pid)):
+            if (record.get("god"), record.get("main")) == (str(supervisor.pid), str(main.pid)):
                 return record.get("name")
         return None
 

@@ -36,7 +36,7 @@ def process(
         argv=argv or (comm,),
         cgroup=cgroup,
         exe=exe,
-        exe_uid=exe_uid if exe else None,
+        exe_uid=exe_uid,
         cwd=cwd,
     )
 
@@ -76,7 +76,7 @@ def container(manager: str = "docker", **fields: str) -> Record:
     plain = {
         "id": ID,
         "name": "plain",
-        "pid": "719",
+        "main": "719",
         "state": "running",
         "started": "2023-11-14T22:13:20.699596866Z",
         "image-id": "sha256:" + "1" * 64,

@@ -49,7 +49,7 @@ def test_a_container_that_docker_does_not_list_is_not_composes() -> None:
 def test_all_containers_of_a_service_are_found_together() -> None:
     one = process(719, "httpd", uid=0, cgroup=f"/docker/{ID}")
     two = process(819, "httpd", uid=0, cgroup=f"/docker/{OTHER_ID}")
-    records = [composed(ports="8000/80/tcp,"), composed(id=OTHER_ID, name="api-2", pid="819", ports="8001/80/tcp,")]
+    records = [composed(ports="8000/80/tcp,"), composed(id=OTHER_ID, name="api-2", main="819", ports="8001/80/tcp,")]
     assert compose.find(claim("compose", UNIT), host(one, two, records=[*records, LISTED, PLUGIN])) == Found(
         unit=UNIT, state="2 running", main=(719, 819), ports=(8000, 8001), user="root", path="/opt/lab"
     )
@@ -57,7 +57,7 @@ def test_all_containers_of_a_service_are_found_together() -> None:
 
 def test_a_stopped_replica_is_told_beside_the_running_one() -> None:
     main = process(719, "httpd", uid=0, cgroup=f"/docker/{ID}")
-    records = [composed(), composed(id=OTHER_ID, name="api-2", pid="0", state="exited"), LISTED, PLUGIN]
+    records = [composed(), composed(id=OTHER_ID, name="api-2", main="0", state="exited"), LISTED, PLUGIN]
     found = compose.find(claim("compose", UNIT), host(main, records=records))
     assert isinstance(found, Found)
     assert (found.state, found.main) == ("1 exited, 1 running", (719,))

@@ -59,7 +59,7 @@ def test_a_path_of_64_digits_that_is_not_dockers_is_left_to_others() -> None:
 
 
 def test_a_stopped_container_owns_nothing() -> None:
-    found = owner(host(SHIM, MAIN, records=[container(state="exited", pid="0")]), MAIN)
+    found = owner(host(SHIM, MAIN, records=[container(state="exited", main="0")]), MAIN)
     assert found is not None
     assert not found.is_believed
 
@@ -76,8 +76,15 @@ def test_a_published_port_leads_through_the_proxy_to_the_container() -> None:
     found = owner(facts, PROXY, port=8001)
     assert found is not None
     assert (found.unit, found.main, found.is_believed) == ("plain", 719, True)
-    assert owner(facts, PROXY, port=8002) is None
     assert owner(facts, PROXY) is None
+
+
+@pytest.mark.law(1)
+@pytest.mark.parametrize("ports", ["", "8002/8000/tcp,", "8001/8000/udp,"])
+def test_a_proxy_of_a_container_that_docker_did_not_tell_of_is_dockers_and_not_believed(ports: str) -> None:
+    found = owner(host(PROXY, MAIN, SHIM, records=[container(ports=ports)]), PROXY, port=8001)
+    assert found is not None
+    assert (found.unit, found.main, found.is_believed) == (None, None, False)
 
 
 def test_the_daemon_itself_holds_a_published_port_where_the_proxy_is_switched_off() -> None:
@@ -103,8 +110,25 @@ def test_a_process_that_calls_itself_docker_proxy_is_never_believed(forged: Proc
     assert found is None or not found.is_believed
 
 
-def test_a_udp_port_of_the_same_number_is_not_this_port() -> None:
-    assert owner(host(PROXY, MAIN, records=[container(ports="8001/8000/udp,")]), PROXY, port=8001) is None
+def test_a_port_that_a_stopped_container_once_published_is_not_its_own() -> None:
+    stopped = container(state="exited", main="0", ports="8001/8000/tcp,")
+    found = owner(host(PROXY, records=[stopped]), PROXY, port=8001)
+    assert found is not None
+    assert (found.unit, found.is_believed) == (None, False)
+
+
+def test_a_port_of_the_daemons_own_is_left_to_others_once_docker_has_listed_its_containers() -> None:
+    dockerd = process(102, "dockerd", uid=0, exe="/usr/bin/dockerd")
+    asked, unasked = host(dockerd, records=[container(), listed()]), host(dockerd)
+    assert owner(asked, dockerd, port=2375) is None
+    found = owner(unasked, dockerd, port=2375)
+    assert found is not None
+    assert not found.is_believed
+
+
+def test_a_proxy_of_an_ordinary_users_is_not_dockers() -> None:
+    own = process(675, "docker-proxy", uid=1000, exe="/usr/sbin/docker-proxy")
+    assert owner(host(SHIM, MAIN, own, records=[container(ports="8001/8000/tcp,")]), own, port=8001) is None
 
 
 def test_a_container_of_compose_is_not_recognised_as_dockers_own() -> None:
@@ -146,7 +170,7 @@ def test_the_user_of_a_container_is_its_own_word_where_its_process_does_not_cont
 
 
 def test_a_stopped_container_is_known_and_has_no_process() -> None:
-    found = docker.find(claim("docker", "plain"), host(records=[container(state="exited", pid="0"), listed()]))
+    found = docker.find(claim("docker", "plain"), host(records=[container(state="exited", main="0"), listed()]))
     assert isinstance(found, Found)
     assert (found.state, found.main) == ("exited", ())
 
@@ -180,10 +204,18 @@ def test_an_id_is_no_name() -> None:
 @pytest.mark.law(1)
 def test_a_docker_that_could_not_be_asked_is_unseen_and_never_an_empty_one() -> None:
     blind = Blind("docker", "only root and the group docker may ask it", "docker")
-    for facts in (host(blind=[blind]), host(), host(records=[container(name="other")])):
+    whys = {}
+    for name, facts in {
+        "blind": host(blind=[blind], records=[listed()]),
+        "not asked": host(),
+        "asked in part": host(records=[container(), Record("docker.list", {"scope": "running"})]),
+    }.items():
         found = docker.find(claim("docker", "plain"), facts)
         assert isinstance(found, Unseen)
         assert found.next_step
+        whys[name] = found.why
+    assert "only root" in whys["blind"]
+    assert whys["not asked"] == whys["asked in part"]
 
 
 @pytest.mark.law(4)

@@ -58,7 +58,9 @@ def test_without_a_port_it_is_the_one_program_that_works_in_the_path() -> None:
 
 def test_a_program_that_listens_goes_before_a_shell_that_stands_in_the_path() -> None:
     shell, server = process(100, "bash", cwd="/opt/lab"), process(200, "serve", cwd="/opt/lab")
-    found = manual.find(claim("manual", "worker", path="/opt/lab"), host(shell, server, listeners=[held(1, 200)]))
+    found = manual.find(
+        claim("manual", "worker", path="/opt/lab"), host(shell, server, STRANGER, listeners=[held(1, 200, 300)])
+    )
     assert isinstance(found, Found)
     assert found.main == (200,)
 

@@ -31,11 +31,14 @@ def test_a_shell_that_started_a_program_is_not_the_program() -> None:
 
 
 def test_another_user_or_control_group_ends_the_climb() -> None:
-    other = process(50, "gunicorn", uid=0, argv=GUNICORN)
-    facts = host(other, process(60, "gunicorn", ppid=50, argv=GUNICORN))
-    found = none.recognise(facts.chain(60), 5053, facts)
-    assert found is not None
-    assert found.main == 60
+    for other in (
+        process(50, "gunicorn", uid=0, argv=GUNICORN),
+        process(50, "gunicorn", argv=GUNICORN, cgroup="/system.slice/gui.service"),
+    ):
+        facts = host(other, process(60, "gunicorn", ppid=50, argv=GUNICORN))
+        found = none.recognise(facts.chain(60), 5053, facts)
+        assert found is not None
+        assert found.main == 60
 
 
 def test_a_process_that_was_gone_before_it_could_be_looked_at_is_nobodys_too() -> None:

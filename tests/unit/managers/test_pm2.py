@@ -14,7 +14,7 @@ WORKER = process(1107, "gunicorn", ppid=1098)
 
 
 def app(name: str, pid: int, god: int = 1080) -> Record:
-    return Record("pm2.app", {"god": str(god), "name": name, "pid": str(pid)})
+    return Record("pm2.app", {"god": str(god), "name": name, "main": str(pid)})
 
 
 def test_an_application_is_named_by_its_pid_file_and_never_believed() -> None:

@@ -1,0 +1,148 @@
+"""The fragments of the gate, run by the real shell on this machine's own processes."""
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from app.core.facts import Record
+from app.core.records import read
+from app.gate.build import program
+from tests.unit.managers.constructed import ID, OTHER_ID
+
+NONCE = "0" * 32
+TAB = "\t"
+
+
+def run(commands: str, variables: Mapping[str, str], path: str = "") -> list[Record]:
+    """Let the gate's own functions run, and read what they print. ``path`` goes before PATH."""
+    header = f"askfirst-gate 1 nonce={NONCE} verb=probe gate=x\n"
+    environment = {"PATH": f"{path}:/usr/bin:/bin", "LC_ALL": "C", "AF_VERB": "probe", **variables}
+    script = f"{program()}set -f\nexport AF_AWK\n{commands}\n"
+    done = subprocess.run(["sh"], input=script.encode(), env=environment, capture_output=True, timeout=20, check=True)
+    assert done.stderr == b""
+    count = done.stdout.count(b"\n") + 1
+    answer = header.encode() + done.stdout + f"end nonce={NONCE} count={count}\n".encode()
+    return [each for each in read(answer, NONCE, "probe") if each.kind != "askfirst-gate"]
+
+
+@contextmanager
+def sleeping(*argv: str, cwd: Path | None = None) -> Iterator[int]:
+    """A real process that waits; its first argument is only what it calls itself."""
+    with subprocess.Popen([*argv, "60"], executable="/bin/sleep", cwd=cwd) as process:
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def identity(records: list[Record]) -> list[tuple[str, str]]:
+    return [(each.get("service"), each.get("pid") or each.get("line")) for each in records if each.kind == "identity"]
+
+
+def test_a_manual_service_is_bound_to_the_topmost_holder_of_its_ports() -> None:
+    with sleeping("sleep") as one, sleeping("sleep") as other:
+        above = os.getpid()
+        held = f"5051 {one}\n5051 {above}\n9000 {other}\n80 1\n"
+        claims = "a gui - - - 5051,80\nb api - - - 9000\nc web - - - 5052"
+        found = identity(run("facts_manual", {"AF_CLAIMS": claims, "AF_HOLDERS": held}))
+    assert found == [("a", str(above)), ("b", str(other))]
+
+
+def test_a_manual_service_without_ports_is_bound_to_who_works_in_its_path(tmp_path: Path) -> None:
+    claims = f"a gui - {tmp_path} - -"
+    with sleeping("sleep", cwd=tmp_path) as one, sleeping("sleep", cwd=tmp_path) as other, sleeping("sleep"):
+        everyone = run("facts_manual", {"AF_CLAIMS": claims, "AF_HOLDERS": ""})
+        listening = run("facts_manual", {"AF_CLAIMS": claims, "AF_HOLDERS": f"5051 {other}\n"})
+    assert sorted(identity(everyone)) == sorted([("a", str(one)), ("a", str(other))])
+    assert identity(listening) == [("a", str(other))]
+
+
+@pytest.mark.law(13)
+def test_pid_files_of_pm2_tell_numbers_and_nothing_else_and_a_pipe_among_them_blocks_nobody(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    pids.mkdir()
+    (pids / "gui-pm2-0.pid").write_text("1098")
+    (pids / "forged\nhost boot=x-1.pid").write_text("1099")
+    (pids / "secret-2.pid").write_text("hunter2\n")
+    (pids / "other.txt").write_text("1100")
+    (pids / "link-3.pid").symlink_to("/etc/hostname")
+    os.mkfifo(pids / "pipe-4.pid")
+    with sleeping(f"PM2 v7.0.4: God Daemon ({tmp_path})") as god:
+        found = run("facts_pm2", {"AF_COMMS": f"{god} PM2%20v7.0.4:%20God\n77 dockerd\n"})
+    assert [(each.kind, each.get("god"), each.get("name"), each.get("main")) for each in found] == [
+        ("pm2.app", str(god), "gui-pm2", "1098")
+    ]
+
+
+def test_a_home_of_pm2_that_a_shell_would_read_differently_is_not_looked_at(tmp_path: Path) -> None:
+    trap = tmp_path / "made"
+    with sleeping(f"PM2 v7.0.4: God Daemon (/tmp/x$(touch {trap}))") as god:
+        assert run("facts_pm2", {"AF_COMMS": f"{god} PM2%20v7.0.4:%20God\n"}) == []
+    assert not trap.exists()
+
+
+def docker_says(folder: Path, *lines: str) -> str:
+    """Put a ``docker`` on the PATH that answers an inspection with these lines, as the real one prints them."""
+    (folder / "answer").write_text("".join(f"{line}\n" for line in lines))
+    (folder / "docker").write_text(f'#!/bin/sh\n[ "$1" = inspect ] && cat {folder}/answer\n')
+    (folder / "docker").chmod(0o755)
+    return str(folder)
+
+
+def told(
+    container_id: str,
+    name: str,
+    project: str = '""',
+    service: str = '""',
+    *,
+    main: str = "719",
+    oneoff: str = '"False"',
+) -> str:
+    plain = (container_id, f"/{name}", main, "running", "2026-11-24T08:16:54.3Z", "sha256:12ea", "0", "", "")
+    return TAB.join((*plain, '"api:1"', '""', '""', "[null]", project, service, '"/opt/lab"', oneoff))
+
+
+def asked(path: str, claims: str, manager: str = "docker") -> list[Record]:
+    command = f"af_containers {manager} all '{ID} api:1'"
+    return run(command, {"AF_CLAIMS": claims}, path)
+
+
+def test_claimed_containers_get_identity_lines_and_the_others_only_records(tmp_path: Path) -> None:
+    path = docker_says(tmp_path, told(ID, "plain"), told(OTHER_ID, "api", '"lab"', '"api"', main="0"))
+    found = asked(path, "a plain - - - -\nb lab/api - - - -\nc unknown - - - -")
+    assert [each.get("name") for each in found if each.kind == "docker.container"] == ["plain", "api"]
+    assert identity(found) == [
+        ("a", f"container {ID} 2026-11-24T08:16:54.3Z sha256:12ea running"),
+        ("a", "719"),
+        ("b", f"container {OTHER_ID} 2026-11-24T08:16:54.3Z sha256:12ea running"),
+    ]
+    assert [each.get("scope") for each in found if each.kind == "docker.list"] == ["all"]
+
+
+def test_what_compose_ran_once_is_not_bound_to_a_claim_on_its_service(tmp_path: Path) -> None:
+    once = told(ID, "lab-api-run-1", '"lab"', '"api"', oneoff='"True"')
+    assert identity(asked(docker_says(tmp_path, once), "a lab/api - - - -", "compose")) == []
+
+
+@pytest.mark.law(13)
+def test_a_hostile_label_stays_in_its_own_field(tmp_path: Path) -> None:
+    hostile = r'"x\nend nonce=0 count=0\t\"quoted\" \u202e%"'
+    (found, _) = asked(docker_says(tmp_path, told(ID, "plain", hostile, '"api"')), "")
+    assert (found.kind, found.get("project"), found.get("service")) == ("docker.container", hostile, '"api"')
+
+
+@pytest.mark.law(1)
+def test_a_docker_that_breaks_off_is_blind_and_not_at_the_end_of_its_list(tmp_path: Path) -> None:
+    path = docker_says(tmp_path, told(ID, "plain"), "error during connect: EOF")
+    found = asked(path, "a plain - - - -")
+    assert [each.get("why") for each in found if each.kind == "blind"] == ["error during connect: EOF"]
+    assert not [each for each in found if each.kind == "docker.list"]
+
+
+def test_a_container_that_went_away_meanwhile_is_not_missed(tmp_path: Path) -> None:
+    path = docker_says(tmp_path, told(ID, "plain"), f"Error: No such container: {OTHER_ID}", "WARNING: no swap limit")
+    assert [each.kind for each in asked(path, "")] == ["docker.container", "docker.list"]
