@@ -4,7 +4,7 @@
 
 {
     if (/^~fragments$/) { in_fragments = 1; next }
-    if (/^~seed /) { need(substr($0, 7)); next }
+    if (/^~seed /) { need_main(substr($0, 7)); next }
     if (!/^[a-z][a-z0-9-]*([.][a-z][a-z0-9-]*)?( [a-z][a-z0-9-]*=[!-~]+)+$/) { malformed++; next }
     if ($1 == "identity") { identity_record(); next }
     if ($1 == "guard") { guard_path(value("service"), value("path")); next }
@@ -12,7 +12,8 @@
     if (!is_probe) next
     say($0)
     pid = value("pid")
-    if ($1 == "holder") need_main(pid); else if (pid != "") need(pid)
+    if ($1 == "holder") holds[pid] = 1
+    else if (pid != "") need(pid)
 }
 
 function value(key,    i) {
@@ -22,17 +23,32 @@ function value(key,    i) {
 
 function identity_record(    service, pid) {
     service = value("service"); pid = value("pid")
-    if (pid != "") { mains[service] = mains[service] " " pid; need_main(pid); return }
+    if (pid != "") {
+        if (index(mains[service] " ", " " pid " ")) return
+        mains[service] = mains[service] " " pid
+        is_main[pid] = 1
+        need_main(pid)
+        return
+    }
     if (value("line") != "") { marks[service] = marks[service] " " value("line"); return }
     malformed++
 }
 
+# Holders of other ports matter where they descend from a main process: a service may hold more than was claimed.
+function need_descendants(    pid, step, stat) {
+    for (pid in holds) {
+        if (pid in needed) continue
+        for (step = pid; step > 1 && !(step in is_main); step = stat[2]) if (!read_stat(step, stat)) break
+        if (step in is_main) need(pid)
+    }
+}
+
 END {
     read_processes()
+    if (is_probe) { need_descendants(); read_processes() }
     read_links()
     read_users()
     if (!is_probe) { say_identity(words[1]); exit }
-    read_maps()
     say_processes()
     for (i = 1; i <= claimed; i++) {
         split(claim[i], words, " ")

@@ -1,5 +1,5 @@
-# What code lies under the paths given as arguments, without running git: `path P`, `commit HEX TIME`, `log LINE`, and a line
-# `file TIME NAME` for each file. Runs in a shell of its own under a timeout: an owner of a path can make reading it hang.
+# What code lies under the path $1, without running git: `commit HEX`, `log LINE`, `touched TIME`, then `file TIME NAME` for
+# each file; or `unread WHY`. Runs in a shell of its own under a time limit: an owner of a path can make reading it hang.
 # Only plain files are opened, no link is followed, and of what is read only hashes, times and the log's message go further.
 
 is_plain() { [ -f "$1" ] && [ ! -L "$1" ]; }
@@ -10,7 +10,7 @@ is_hash() {
 }
 
 # The commit that HEAD stands for: a hash, or a branch that is a file of its own or a line of packed-refs.
-commit_of() {
+say_commit() {
     git=$1 commit='' ref=''
     is_plain "$git/HEAD" || return
     IFS= read -r commit <"$git/HEAD"
@@ -26,30 +26,28 @@ commit_of() {
         ;;
     esac
     is_hash "$commit" || return
-    touched=$git/HEAD
-    [ -n "$ref" ] && is_plain "$git/$ref" && touched=$git/$ref
-    echo "commit $commit $(stat -c %Y "$touched")"
-    is_plain "$git/logs/HEAD" && [ ! -L "$git/logs" ] && echo "log $(tail -n 1 "$git/logs/HEAD" | head -c 2000)"
-}
-
-files_of() {
-    set -- "$1" -xdev -type d \( -name .git -o -name __pycache__ -o -name node_modules -o -name logs -o -name log \
-        -o -name tmp -o -name run -o -name .cache -o -name uploads \) -prune -o -type f ! -name '*.py[co]' ! -name '*.log*' \
-        ! -name '*.pid' ! -name '*.lock' ! -name '*.sw[op]' ! -name '*.db*' ! -name '*.sqlite*' ! -name '*-wal' ! -name '*-journal'
-    if [ -n "$has_printf" ]; then find "$@" -printf 'file %T@ %p\n'; else find "$@" -exec stat -c 'file %Y %n' {} +; fi
-}
-
-has_printf=$(find / -maxdepth 0 -printf yes)
-for path; do
-    echo "path $path"
-    if [ -L "$path" ] || [ ! -d "$path" ]; then
-        [ -e "$path" ] && echo "unread it is a link or no folder"
-        continue
-    elif [ ! -r "$path" ] || [ ! -x "$path" ]; then
-        echo "unread it is closed to this user"
-        continue
+    echo "commit $commit"
+    if is_plain "$git/logs/HEAD" && [ ! -L "$git/logs" ]; then
+        log=$(tail -c 2000 "$git/logs/HEAD")
+        echo "log ${log##*"
+"}"
+    else
+        echo "touched $(stat -c %Y "$git/${ref:-HEAD}" || stat -c %Y "$git/HEAD")"
     fi
-    [ -d "$path/.git" ] && [ ! -L "$path/.git" ] && commit_of "$path/.git"
-    files_of "$path" | head -n 20000
-done
-echo complete
+}
+
+path=$1
+if [ -L "$path" ] || [ ! -d "$path" ]; then
+    [ -e "$path" ] && echo 'unread it is a link or no folder'
+    exit
+elif [ ! -r "$path" ] || [ ! -x "$path" ]; then
+    echo 'unread it is closed to this user'
+    exit
+fi
+[ -d "$path/.git" ] && [ ! -L "$path/.git" ] && say_commit "$path/.git"
+
+# What programs write while they run says nothing about the code.
+set -- "$path" -xdev -type d \( -name .git -o -name __pycache__ -o -name node_modules -o -name logs -o -name log -o \
+    -name tmp -o -name run -o -name .cache -o -name uploads \) -prune -o -type f ! -name '*.py[co]' ! -name '*.log*' \
+    ! -name '*.pid' ! -name '*.lock' ! -name '*.sw[op]' ! -name '*.db*' ! -name '*.sqlite*' ! -name '*-wal' ! -name '*-journal'
+find "$@" -printf 'file %T@ %p\n' || find "$@" -exec stat -c 'file %Y %n' {} +

@@ -14,17 +14,20 @@
 #     af_watch supervisord            process names (comm) that tell that the manager may be there; a final * fits any ending
 #     facts_NAME() { …; }             prints records; changes nothing, starts nothing
 #
-# facts_NAME is called only where something is claimed under the manager, or one of the names it watches for was seen. It
-# runs in a subshell of its own beside those of other managers, with `set -f`, IFS as usual, stdin and stderr at /dev/null.
+# facts_NAME is called only where something is claimed under the manager, or where one of the names it watches for is among
+# the processes that matter: the holders of claimed ports, the processes under claimed paths (of claims without ports), and
+# the ancestors of both; where nothing at all is claimed, all processes of the host. It runs in a subshell of its own beside
+# those of other managers, with `set -f`, IFS as usual, stdin and stderr at /dev/null, and for each process it starts at most
+# ten seconds of CPU; what may wait for somebody needs af_limit besides.
 # There is no identity_NAME: the pass that prints the facts of a claimed unit prints its identity lines too, so that probe
 # and restart cannot differ. It finds:
 #
 #     AF_CLAIMS    the claims under this manager, a line each: SERVICE UNIT USER PATH CONFIG PORTS ('-' is none); exported
 #     AF_UNITS     their units, a line each; exported
-#     AF_COMMS     a line `PID COMM` for each process that any fragment watches for (COMM escaped as in records); exported
+#     AF_COMMS     a line `PID COMM` for each of those processes that any fragment watches for (COMM escaped as in records);
+#                  exported
 #     AF_HOLDERS   a line `PORT PID` for each process seen to hold a listening TCP port; exported
-#     AF_CGROUPS   the cgroup paths, one a line, of the holders, of processes under claimed paths, and of all their
-#                  ancestors; exported
+#     AF_CGROUPS   the cgroup paths of the processes that matter, each once, a line each; exported
 #     AF_UID, AF_NAME    who the gate is; 0 is root
 #     AF_VERB      probe, or restart: then AF_CLAIMS holds one line, made from the warrant: USER is its argv-user, CONFIG the
 #                  word after `-c` in its argv, PATH and PORTS are '-'; AF_HOLDERS and AF_CGROUPS are empty, and only
@@ -120,7 +123,8 @@ af_main() {
     af_environment
     export AF_VERB AF_NONCE
     case $AF_NONCE in *[!0-9a-f]* | '') exit 64 ;; esac
-    AF_DATA=$(cat)
+    AF_DATA=''
+    while IFS= read -r af_line; do AF_DATA="$AF_DATA${AF_DATA:+$AF_NEWLINE}$af_line"; done
     af_say "askfirst-gate 1 nonce=$AF_NONCE verb=$AF_VERB gate=$AF_DIGEST"
     case "$AF_NEWLINE$AF_DATA" in
     *"${AF_NEWLINE}end") AF_DATA=${AF_DATA%end} AF_DATA=${AF_DATA%"$AF_NEWLINE"} ;;

@@ -2,7 +2,7 @@
 
 # A line for each claim, of AF_DATA: `service NAME MANAGER UNIT USER PATH CONFIG PORTS`.
 af_read_claims() {
-    AF_ALL_CLAIMS='' AF_PATHS='' AF_CODE=''
+    AF_ALL_CLAIMS='' AF_CODE=''
     AF_WHY='what is asked is not of its form'
     IFS=$AF_NEWLINE
     for af_line in $AF_DATA; do
@@ -13,19 +13,18 @@ af_read_claims() {
         [ $# = 8 ] && [ "$1" = service ] || return 1
         AF_ALL_CLAIMS="$AF_ALL_CLAIMS${AF_ALL_CLAIMS:+$AF_NEWLINE}${af_line#service }"
         [ "$6" = - ] || AF_CODE="$AF_CODE${AF_CODE:+$AF_NEWLINE}$2 $6"
-        [ "$6" = - ] || [ "$8" != - ] || AF_PATHS="$AF_PATHS${AF_PATHS:+$AF_NEWLINE}$6"
     done
     unset IFS
 }
 
 # Reads what the scan printed: AF_CALLED (`call MANAGER`), AF_COMMS, AF_HOLDERS, AF_CGROUPS, AF_BORN for the frame and its fragments, AF_SEEN the rest.
 af_scan() {
-    AF_COMMS='' AF_CALLED=$AF_NEWLINE AF_HOLDERS='' AF_CGROUPS='' AF_BORN=0 AF_SEEN=''
-    AF_HZ=$(getconf CLK_TCK) || AF_HZ=100
-    export AF_WATCH AF_VERB AF_PATHS AF_UID AF_NAME AF_HZ
+    AF_COMMS='' AF_CALLED=$AF_NEWLINE AF_HOLDERS='' AF_CGROUPS='' AF_BORN=0 AF_TICKS=100 AF_SEEN=''
+    export AF_WATCH AF_ALL_CLAIMS
     set +f
-    af_seen=$(printf '%s\n' /proc/[0-9]* | timeout 10 awk "$AF_AWK$AF_SCAN"; echo "~status $?")
+    af_seen=$(printf '%s\n' /proc/[0-9]* | awk "$AF_AWK$AF_SCAN" && echo '~whole')
     set -f
+    [ "${af_seen%"~whole"}" != "$af_seen" ] || AF_SEEN=$(af_blind processes 'reading /proc took too long')$AF_NEWLINE
     IFS=$AF_NEWLINE
     for af_line in $af_seen; do
         case $af_line in
@@ -34,13 +33,13 @@ af_scan() {
         '~holder '*) AF_HOLDERS="$AF_HOLDERS${af_line#?holder }$AF_NEWLINE" ;;
         '~cgroup '*) AF_CGROUPS="$AF_CGROUPS${af_line#?cgroup }$AF_NEWLINE" ;;
         '~born '*) AF_BORN=${af_line#?born } ;;
-        '~status 0') ;;
-        '~status '*) AF_SEEN="$AF_SEEN$(af_blind processes 'reading /proc took too long')$AF_NEWLINE" ;;
+        '~ticks '*) AF_TICKS=${af_line#?ticks } ;;
+        '~whole') ;;
         *) AF_SEEN="$AF_SEEN$af_line$AF_NEWLINE" ;;
         esac
     done
     unset IFS
-    export AF_COMMS AF_HOLDERS AF_CGROUPS AF_BORN
+    export AF_COMMS AF_HOLDERS AF_CGROUPS AF_BORN AF_TICKS
 }
 
 # The claims under one manager, for its fragment.
@@ -81,16 +80,16 @@ af_fragment() {
 # What code lies under the claimed paths.
 af_code() {
     [ -n "$AF_CODE" ] || return 0
-    export AF_CODE
-    # shellcheck disable=SC2046  # words are wanted
-    timeout 5 sh -c "$AF_READ_CODE" code $(printf '%s\n' "$AF_CODE" | cut -d ' ' -f 2 | sort -u) 2>/dev/null </dev/null |
-        awk "$AF_AWK$AF_CODE_AWK"
+    export AF_CODE AF_READ_CODE
+    awk "$AF_AWK$AF_CODE_AWK" </dev/null 2>/dev/null
 }
 
 # All of them at once, their records one after the other: each writes into a pipe that is emptied in turn.
 af_together() {
     if [ $# = 0 ]; then
         af_code
+    elif [ $# = 1 ] && [ -z "$AF_CODE" ]; then
+        af_fragment "$1"
     else
         af_fragment "$1" | {
             exec 3<&0
@@ -114,10 +113,11 @@ af_unknown() {
 
 af_probe() {
     af_read_claims || { af_refuse "$AF_WHY"; return; }
+    ulimit -t 10
     af_scan
     af_list=''
     for af_name in $AF_MANAGERS; do af_is_called_for "$af_name" && af_list="$af_list $af_name"; done
-    export AF_ALL_CLAIMS AF_COUNT
+    export AF_COUNT
     # shellcheck disable=SC2086  # words are wanted
     {
         printf '%s~fragments\n' "$AF_SEEN"
@@ -129,7 +129,7 @@ af_probe() {
 
 # The identity lines of the one claim that a warrant makes, as they are at this moment.
 af_identity() {
-    export AF_ALL_CLAIMS
+    ulimit -t 10
     af_scan
     af_is_called_for "$AF_MANAGER" || return
     {

@@ -11,11 +11,11 @@ function need(pid) {
 # The same, and what it has loaded is looked at too.
 function need_main(pid) { need(pid); main_process[pid] = 1 }
 
-function read_processes(    i) {
-    for (i = 1; i <= queued; i++) {
-        if (i > MOST_PROCESSES) { blind("processes", "there are more than " MOST_PROCESSES " that matter"); queued = i - 1; return }
-        read_process(queue[i])
-    }
+function read_processes() {
+    while (taken < queued && taken < MOST_PROCESSES) read_process(queue[++taken])
+    if (taken == queued || is_full) return
+    blind("processes", "there are more than " MOST_PROCESSES " that matter")
+    is_full = 1
 }
 
 function read_process(pid,    stat) {
@@ -50,40 +50,58 @@ function arguments(pid,    file, line, out, parts, size) {
     return out
 }
 
-# Where links lead: one `ls` for all. GNU's -b escapes every hostile byte; busybox's prints '?' for them.
-function read_links(    i, paths, executables, line, read, command) {
-    for (i = 1; i <= presents; i++) {
-        paths = paths " /proc/" present[i] "/exe /proc/" present[i] "/cwd"
-        executables = executables " /proc/" present[i] "/exe"
-    }
+# What only commands can tell, by one shell: where links lead, whose the executables are and whether they still have a name,
+# and, for a probe, which mapped code was replaced. GNU's `ls -b` escapes every hostile byte; busybox's prints '?' for them.
+# Each line is told by its beginning, which no process can choose.
+function read_links(    i, links, executables, maps, line, command, pid) {
     if (!presents) return
-    command = "ls -ldnb" paths " 2>/dev/null"
-    while ((command | getline line) > 0) { read++; read_link(line, 1) }
-    close(command)
-    if (!read) {
-        command = "ls -ldn" paths " 2>/dev/null"
-        while ((command | getline line) > 0) read_link(line, 0)
-        close(command)
+    for (i = 1; i <= presents; i++) {
+        pid = present[i]
+        links = links " " pid "/exe " pid "/cwd"
+        executables = executables " " pid "/exe"
+        if (pid in main_process) maps = maps " " pid "/maps"
     }
-    command = "stat -L -c \"%n %u %h\"" executables " 2>/dev/null"
+    command = "exec 2>/dev/null; cd /proc; ls -ldnb" links
+    if (is_probe) command = command "; stat -L -c \"%n %u %h\"" executables
+    if (is_probe && claimed && maps != "") command = command "; exec grep -aHE \"^[^ ]+ r.x.* /.*[(]deleted[)]$\"" maps
     while ((command | getline line) > 0) {
-        split(line, word, /[ \/]/)
-        exe_uid[word[3]] = word[5]
-        if (word[6] == 0) is_removed[word[3]] = 1
+        if (line ~ /^l/) read_link(line, 1)
+        else if (line ~ /^[0-9]+\/exe /) read_owner(line)
+        else if (line ~ /^[0-9]+\/maps:/) read_map(line)
     }
+    close(command)
+    if (links_read) return
+    command = "cd /proc; exec ls -ldn" links " 2>/dev/null"
+    while ((command | getline line) > 0) if (line ~ /^l/) read_link(line, 0)
     close(command)
 }
 
-function read_link(line, is_escaped,    cut, path, target) {
-    if (!(cut = index(line, " /proc/"))) return
-    line = substr(line, cut + 1)
-    if (!(cut = index(line, " -> "))) return
-    target = substr(line, cut + 4)
+function read_link(line, is_escaped,    path, target) {
+    if (!match(line, / [0-9]+\/(exe|cwd) -> /)) return
+    links_read++
+    split(substr(line, RSTART + 1, RLENGTH - 5), path, "/")
+    target = substr(line, RSTART + RLENGTH)
     target = is_escaped ? from_ls(target) : enc(target)
-    split(substr(line, 1, cut - 1), path, "/")
-    if (path[4] == "cwd") { cwd[path[3]] = target; return }
-    if (sub(/%20\(deleted\)$/, "", target)) is_removed[path[3]] = 1
-    exe[path[3]] = target
+    if (path[2] == "cwd") { cwd[path[1]] = target; return }
+    if (sub(/%20\(deleted\)$/, "", target)) is_removed[path[1]] = 1
+    exe[path[1]] = target
+}
+
+function read_owner(line,    word) {
+    split(line, word, /[ \/]/)
+    exe_uid[word[1]] = word[3]
+    if (word[4] == 0) is_removed[word[1]] = 1
+}
+
+# Code that is still mapped although its file was replaced or removed. What programs make and unlink themselves is no sign.
+function read_map(line,    pid) {
+    pid = substr(line, 1, index(line, "/") - 1)
+    sub(/^[^:]*:[^\/]*/, "", line)
+    sub(/ \(deleted\)$/, "", line)
+    if (line ~ /^\/(memfd:|dev\/|tmp\/|var\/tmp\/|run\/|SYSV|anon_hugepage)/ || (pid, line) in said_deleted) return
+    said_deleted[pid, line] = 1
+    line = enc(line)
+    if (line != exe[pid]) deleted[pid] = deleted[pid] (deleted[pid] == "" ? "" : "%00") line
 }
 
 # From the escapes of `ls -b` to ours.
@@ -104,23 +122,6 @@ function from_ls(text,    out, cut, next_byte) {
 }
 
 function plain(text) { return text == "" ? "" : enc(text) }
-
-# Code that is still mapped although its file was replaced or removed. What programs make and unlink themselves is no sign.
-function read_maps(    i, files, pid, line, command, path) {
-    for (pid in main_process) if (pid in start) files = files " /proc/" pid "/maps"
-    if (files == "") return
-    command = "grep -aHE \"^[^ ]+ r.x.* /.*[(]deleted[)]$\"" files " 2>/dev/null"
-    while ((command | getline line) > 0) {
-        split(line, path, "/")
-        pid = path[3]
-        sub(/^[^:]*:[^\/]*/, "", line)
-        sub(/ \(deleted\)$/, "", line)
-        if (line ~ /^\/(memfd:|dev\/|tmp\/|var\/tmp\/|run\/|SYSV|anon_hugepage)/ || (pid, line) in said_deleted) continue
-        said_deleted[pid, line] = 1
-        if (enc(line) != exe[pid]) deleted[pid] = deleted[pid] (deleted[pid] == "" ? "" : "%00") enc(line)
-    }
-    close(command)
-}
 
 function read_users(    line, word, id, missing, command) {
     while ((getline line < "/etc/passwd") > 0) {
@@ -144,7 +145,7 @@ function say_processes(    i, pid) {
         if (is_removed[pid]) deleted[pid] = exe[pid] (deleted[pid] == "" ? "" : "%00" deleted[pid])
         rec("process")
         put("pid", pid); put("ppid", parent[pid]); put("start", start[pid])
-        put("started", sprintf("%.2f", ENVIRON["AF_BORN"] + start[pid] / ENVIRON["AF_HZ"]))
+        put("started", sprintf("%.2f", ENVIRON["AF_BORN"] + start[pid] / ENVIRON["AF_TICKS"]))
         put("uid", uid[pid]); put("user", user_of(uid[pid]))
         put("comm", name[pid]); put("cgroup", cgroup[pid]); put_escaped("argv", arguments(pid))
         if (pid in exe) put_escaped("exe", exe[pid])

@@ -10,30 +10,41 @@ BEGIN {
         watch[i] = substr(watch[i], cut + 1)
         if (watch[i] == "") watches = i - 1
     }
-    probing = ENVIRON["AF_VERB"] == "probe"
-    if (probing) { say_host(); listeners("/proc/net/tcp"); listeners("/proc/net/tcp6") }
+    claims_all = split(ENVIRON["AF_ALL_CLAIMS"], claim, NEWLINE)
+    for (i = 1; i <= claims_all; i++) {
+        split(claim[i], word, " ")
+        if (word[7] == "-" && word[5] != "-") path_claimed[++paths] = word[5]
+        ports = split(word[7], part, ",")
+        for (cut = 1; cut <= ports; cut++) port_claimed[part[cut]] = 1
+    }
+    if (ENVIRON["AF_VERB"] != "probe") claims_all = 0
+    else { listeners("/proc/net/tcp"); listeners("/proc/net/tcp6"); look_around() }
 }
 
 {
     pid = substr($0, 7)
     if (!read_stat(pid, stat)) next
     parent[pid] = stat[2]
-    for (i = 1; i <= watches; i++) if (fits(STAT_NAME, watch[i])) seen_by(caller[i], pid)
-}
-
-function seen_by(manager, pid) {
-    if (!(pid in watched)) print "~comm " pid " " enc(STAT_NAME)
-    watched[pid] = 1
-    if (!(manager in called)) print "~call " manager
-    called[manager] = 1
+    for (i = 1; i <= watches; i++) if (fits(STAT_NAME, watch[i])) watched[pid] = watched[pid] " " caller[i]
+    if (pid in watched) comm[pid] = STAT_NAME
 }
 
 END {
-    if (probing) {
-        if (sockets) holders()
-        under_paths()
-        cgroups()
+    under_paths()
+    for (pid in matters) for (step = pid; step in parent && !(step in relevant); step = parent[step]) relevant[step] = 1
+    for (pid in parent) if (!claims_all || pid in relevant) say_process(pid)
+}
+
+# Which managers this process tells of, and its cgroup. Where nothing is claimed, all processes can tell of a manager.
+function say_process(pid,    count, manager, i, path) {
+    if (pid in watched) {
+        print "~comm " pid " " enc(comm[pid])
+        count = split(watched[pid], manager, " ")
+        for (i = 1; i <= count; i++) if (!(manager[i] in called)) { called[manager[i]] = 1; print "~call " manager[i] }
     }
+    if (!(pid in relevant)) return
+    path = read_cgroup(pid)
+    if (path != "" && !(path in said)) { said[path] = 1; print "~cgroup " enc(path) }
 }
 
 function fits(name, pattern,    stem) {
@@ -42,18 +53,33 @@ function fits(name, pattern,    stem) {
     return substr(name, 1, length(stem)) == stem
 }
 
-# `now` and the time since boot are read one right after the other: their difference turns clock ticks into epoch seconds.
-function say_host(    now, up) {
-    "date +%s.%N" | getline now
+# One command for what only a command can tell: the time, then every open socket of every process. GNU find prints links,
+# busybox's does not, its ls does. `now` and the time since boot are read one right after the other: their difference turns
+# clock ticks into epoch seconds.
+function look_around(    command, line) {
+    command = "date +%s.%N; cd /proc && exec find [0-9]*/fd -mindepth 1 -maxdepth 1 -lname \"socket:*\" -printf \"%p %l\\n\" 2>/dev/null"
+    command | getline line
+    say_host(line)
+    while (sockets && (command | getline line) > 0) open_file(line)
+    close(command)
+    if (sockets && !opened) by_ls()
+    say_unheld()
+}
+
+function say_host(now,    up, stat, ticks) {
     split(first_line("/proc/uptime"), up, " ")
     if (now !~ /^[0-9]+\.[0-9]+$/) sub(/[^0-9].*/, "", now)
-    printf "~born %.3f\n", now - up[1]
+    # Ticks in a second: 100 but on the oldest of machines, as this young process's own start tells.
+    split(first_line("/proc/self/stat"), stat, " ")
+    ticks = up[1] > 0 ? stat[22] / up[1] : 100
+    ticks = ticks > 1000 && ticks < 1050 ? 1024 : 100
+    printf "~born %.3f\n~ticks %d\n", now - up[1], ticks
     rec("host")
     put("boot", first_line("/proc/sys/kernel/random/boot_id"))
     put("machine", first_line("/etc/machine-id"))
     put("name", first_line("/proc/sys/kernel/hostname"))
     put("now", sprintf("%.3f", now))
-    put("uid", ENVIRON["AF_UID"]); put("user", ENVIRON["AF_NAME"]); put("hz", ENVIRON["AF_HZ"])
+    put("uid", ENVIRON["AF_UID"]); put("user", ENVIRON["AF_NAME"]); put("hz", ticks)
     done()
 }
 
@@ -97,27 +123,23 @@ function dotted(hex) {
     return number(substr(hex, 7, 2)) "." number(substr(hex, 5, 2)) "." number(substr(hex, 3, 2)) "." number(substr(hex, 1, 2))
 }
 
-# One pass over all open files of all processes; GNU find prints links, busybox's does not, its ls does.
-function holders(    command, line, part, inode, seen, pid, missing) {
-    command = "cd /proc && exec find [0-9]*/fd -mindepth 1 -maxdepth 1 -lname \"socket:*\" -printf \"%p %l\\n\" 2>/dev/null"
+function open_file(line,    part, inode) {
+    opened++
+    if (!match(line, /\[[0-9]+\]$/)) return
+    inode = substr(line, RSTART + 1, RLENGTH - 2)
+    if (inode in port_of) { split(line, part, "/"); hold(part[1], inode) }
+}
+
+function by_ls(    command, line, pid) {
+    command = "cd /proc && exec ls -ln [0-9]*/fd 2>/dev/null"
     while ((command | getline line) > 0) {
-        seen++
-        if (!match(line, /\[[0-9]+\]$/)) continue
-        inode = substr(line, RSTART + 1, RLENGTH - 2)
-        if (inode in port_of) { split(line, part, "/"); hold(part[1], inode) }
+        if (line ~ /^[0-9]+\/fd:$/) pid = substr(line, 1, index(line, "/") - 1)
+        else if (match(line, / -> socket:\[[0-9]+\]$/)) open_file(pid "/ " substr(line, RSTART))
     }
     close(command)
-    if (!seen) {
-        command = "cd /proc && exec ls -ln [0-9]*/fd 2>/dev/null"
-        while ((command | getline line) > 0) {
-            if (line ~ /^[0-9]+\/fd:$/) pid = substr(line, 1, index(line, "/") - 1)
-            else if (match(line, / -> socket:\[[0-9]+\]$/)) {
-                inode = substr(line, RSTART + 12, RLENGTH - 13)
-                if (inode in port_of) hold(pid, inode)
-            }
-        }
-        close(command)
-    }
+}
+
+function say_unheld(    inode, missing) {
     for (inode in port_of) if (!(inode in held)) missing = missing (missing == "" ? "" : " ") port_of[inode]
     if (missing != "")
         blind("who holds ports " missing, \
@@ -130,31 +152,20 @@ function hold(pid, inode) {
     holds[pid, inode] = held[inode] = 1
     rec("holder"); put("inode", inode); put("pid", pid); done()
     print "~holder " port_of[inode] " " pid
-    relevant[pid] = 1
+    if (!claims_all || port_of[inode] in port_claimed) { matters[pid] = 1; print "~seed " pid }
 }
 
 # Processes that stand in a claimed path, for claims that name no port.
-function under_paths(    count, path, i, command, line, cut, target) {
-    count = split(ENVIRON["AF_PATHS"], path, NEWLINE)
-    if (!count) return
+function under_paths(    i, command, line, cut, target, pid) {
+    if (!paths || !claims_all) return
     command = "cd /proc && exec ls -ldn [0-9]*/cwd 2>/dev/null"
     while ((command | getline line) > 0) {
         if (!match(line, /[0-9]+\/cwd -> \//)) continue
         cut = index(line, "/cwd -> ")
         target = substr(line, cut + 8) "/"
         pid = substr(line, RSTART, cut - RSTART)
-        for (i = 1; i <= count; i++)
-            if (index(target, path[i] "/") == 1 && pid in parent) { relevant[pid] = 1; print "~seed " pid }
+        for (i = 1; i <= paths; i++)
+            if (index(target, path_claimed[i] "/") == 1 && pid in parent) { matters[pid] = 1; print "~seed " pid }
     }
     close(command)
-}
-
-# The cgroups of the processes that matter and of their ancestors, each once.
-function cgroups(    pid, step, path, asked, said) {
-    for (pid in relevant)
-        for (step = pid; step > 0 && !(step in asked); step = parent[step]) {
-            asked[step] = 1
-            path = read_cgroup(step)
-            if (path != "" && !(path in said)) { said[path] = 1; print "~cgroup " enc(path) }
-        }
 }

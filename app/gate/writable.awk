@@ -17,44 +17,56 @@ function guard_main(service, pid,    words, count, i) {
     for (i = 1; i <= count && i <= 40; i++) guard_path(service, words[i])
 }
 
-function say_writable(    i, list, path, command, line, step, who) {
-    for (i = 1; i <= guards; i++) if (!(guard_of[i] in known_path)) { known_path[guard_of[i]] = 1; list = list " " quoted(guard_of[i]) }
-    if (list == "") return
+function say_writable(    i, round) {
+    if (!guards) return
     read_groups()
-    resolve(list)
-    list = ""
-    for (path in known_path) {
-        list = list steps_of(path)
-        if (path in real) list = list steps_of(real[path])
+    for (i = 1; i <= guards; i++) target[i] = guard_of[i]
+    # Each round looks at what is not known yet, then follows the first link on each path.
+    for (round = 1; round <= 8; round++) {
+        for (i = 1; i <= guards; i++) want(target[i])
+        if (wanted == "") break
+        read_modes()
+        for (i = 1; i <= guards; i++) target[i] = followed(target[i])
     }
-    if (list == "") return
-    command = "ls -ldn " list " 2>/dev/null"
-    while ((command | getline line) > 0) read_mode(line)
-    close(command)
-    for (i = 1; i <= guards; i++) say_guard(guard_service[i], guard_of[i])
+    for (i = 1; i <= guards; i++) {
+        say_guard(guard_service[i], guard_of[i], target[i])
+        if (target[i] != guard_of[i]) say_guard(guard_service[i], target[i], target[i])
+    }
 }
 
-# Where each path leads once every link on it is followed: GNU readlink takes many at once, busybox's takes one.
-function resolve(list,    command, line, count, words, i) {
-    command = "for path in" list "; do [ -e \"$path\" ] && printf \"%s \" \"$path\" && readlink -f \"$path\"; done 2>/dev/null"
+function want(path) {
+    for (; ; path = above(path)) {
+        if (!(path in looked_at)) { looked_at[path] = 1; wanted = wanted " " quoted(path) }
+        if (path == "/") return
+    }
+}
+
+function read_modes(    command, line, word, path) {
+    command = "exec ls -ldn" wanted " 2>/dev/null"
+    wanted = ""
     while ((command | getline line) > 0) {
-        if (split(line, words, " ") == 2 && words[2] ~ /^\/[!-~]*$/) { exists[words[1]] = 1; if (words[1] != words[2]) real[words[1]] = words[2] }
+        if (!match(line, / \/[^ ]*( -> .*)?$/)) continue
+        path = substr(line, RSTART + 1)
+        split(line, word, " ")
+        if (word[1] ~ /^l/) {
+            leads_to[substr(path, 1, index(path, " -> ") - 1)] = substr(path, index(path, " -> ") + 4)
+            path = substr(path, 1, index(path, " -> ") - 1)
+        }
+        mode[path] = word[1]; owner[path] = word[3]; group[path] = word[4]
     }
     close(command)
 }
 
-function steps_of(path,    list) {
-    for (; path != ""; sub(/\/[^\/]*$/, "", path)) if (!(path in stepped)) { stepped[path] = 1; list = list " " quoted(path) }
-    if (!("/" in stepped)) { stepped["/"] = 1; list = list " /" }
-    return list
-}
-
-function read_mode(line,    word, path) {
-    if (!match(line, / \/[^ ]*( -> .*)?$/)) return
-    path = substr(line, RSTART + 1)
-    sub(/ -> .*/, "", path)
-    split(line, word, " ")
-    mode[path] = word[1]; owner[path] = word[3]; group[path] = word[4]
+# The path with its first link replaced by where that leads; without any, the path itself.
+function followed(path,    step, first) {
+    for (step = path; step != "/"; step = above(step)) if (step in leads_to) first = step
+    if (first == "") return path
+    step = leads_to[first]
+    if (step !~ /^\//) step = (above(first) == "/" ? "" : above(first)) "/" step
+    step = step substr(path, length(first) + 1)
+    while (sub(/\/\.(\/|$)/, "/", step) || sub(/\/[^\/]+\/\.\.(\/|$)/, "/", step) || sub(/^\/\.\.(\/|$)/, "/", step)) ;
+    if (length(step) > 1) sub(/\/$/, "", step)
+    return step ~ /^\/[!-~]*$/ ? step : path
 }
 
 function read_groups(    line, word) {
@@ -84,17 +96,16 @@ function writer(path, is_parent,    bits, sticky) {
     return ""
 }
 
-function say_guard(service, path,    chain, count, i, step, who) {
-    if (!(path in exists)) return
-    chain = path NEWLINE (path in real ? real[path] : "")
-    count = split(chain, paths, NEWLINE)
-    for (i = 1; i <= count; i++)
-        for (step = paths[i]; step != ""; step = step == "/" ? "" : above(step)) {
-            who = writer(step, step != paths[i])
-            if (who == "" || (service, step) in said_writable) continue
+function say_guard(service, path, end,    step, who) {
+    if (!(end in mode)) return
+    for (step = path; ; step = above(step)) {
+        who = writer(step, step != path)
+        if (who != "" && !((service, step) in said_writable)) {
             said_writable[service, step] = 1
             rec("writable"); put("service", service); put("path", step); put("by", who); done()
         }
+        if (step == "/") return
+    }
 }
 
 function above(path) { sub(/\/[^\/]*$/, "", path); return path == "" ? "/" : path }

@@ -26,8 +26,7 @@ SYSTEMDS = (".service", ".socket", ".target", ".timer", ".scope", ".slice")
 # With claims, all containers are asked about, so that a name that is not there is known not to be there. Without, those
 # that run, and only where somebody who holds a port may be in one of them. containerd's folders name them for nothing.
 SHELL = r"""
-af_watch dockerd
-af_watch docker-proxy
+af_watch dockerd docker-proxy containerd-shim
 af_watch 'containerd-shim*'
 facts_docker() {
   if [ "$AF_VERB" = restart ]; then
@@ -35,7 +34,7 @@ facts_docker() {
   elif [ -n "$AF_CLAIMS" ]; then
     af_docker_answers docker && af_docker_list docker && af_containers docker all "$af_listed"
     af_docker_guard "$(command -v docker)"
-  elif af_docker_holds && af_docker_answers docker; then
+  elif [ -S /var/run/docker.sock ] && af_docker_holds && af_docker_answers docker; then
     af_containers docker running "$(af_docker_running || af_limit docker ps -q --no-trunc)"
   fi
 }

@@ -70,8 +70,9 @@ supervisor_of() {
 supervisor_question() {
     printf '%s' '<methodCall><methodName>system.multicall</methodName><params><param><value><array><data>'
     for method in getPID getAllProcessInfo; do
-        printf '<value><struct><member><name>methodName</name><value><string>supervisor.%s</string></value></member>%s</struct></value>' \
-            "$method" '<member><name>params</name><value><array><data></data></array></value></member>'
+        printf '<value><struct>%s<value><string>supervisor.%s</string></value></member>%s</struct></value>' \
+            '<member><name>methodName</name>' "$method" \
+            '<member><name>params</name><value><array><data></data></array></value></member>'
     done
     printf '%s' '</data></array></value></param></params></methodCall>'
 }
@@ -79,7 +80,10 @@ supervisor_question() {
 SUPERVISOR_SOCKET_AWK='
 /^\[/ { section = $0; sub(/\].*/, "]", section) }
 section != "[unix_http_server]" { next }
-/^file[ \t]*=/ { sub(/^[^=]*=[ \t]*/, ""); sub(/[ \t]+;.*/, ""); sub(/[ \t]+$/, ""); sub(/%\(here\)s/, here); file = $0 }
+/^file[ \t]*=/ {
+    sub(/^[^=]*=[ \t]*/, ""); sub(/[ \t]+;.*/, ""); sub(/[ \t]+$/, ""); sub(/%\(here\)s/, here)
+    file = $0
+}
 /^(username|password)[ \t]*=/ { locked = 1 }
 END { if (!locked && file ~ /^\/[A-Za-z0-9\/._-]+$/) print file }
 '
@@ -140,7 +144,7 @@ function plain_text(value) {
 }
 
 # The lines of `supervisorctl status`, and `pid N` behind them.
-function from_status(    line, word, count, i, cut, own_name) {
+function from_status(    line, word, count, i, cut, own_name, group_name) {
     STATES = "^(RUNNING|STARTING|STOPPED|STOPPING|BACKOFF|EXITED|FATAL|UNKNOWN)$"
     count = split(text, line, NEWLINE)
     for (i = 1; i <= count; i++) {
@@ -148,7 +152,8 @@ function from_status(    line, word, count, i, cut, own_name) {
         if (split(line[i], word, /[ ,]+/) < 2 || word[2] !~ STATES) continue
         cut = index(word[1], ":")
         own_name = substr(word[1], cut + 1)
-        take(++programs, cut ? substr(word[1], 1, cut - 1) : own_name, own_name, word[2], word[3] == "pid" ? word[4] : 0, "")
+        group_name = cut ? substr(word[1], 1, cut - 1) : own_name
+        take(++programs, group_name, own_name, word[2], word[3] == "pid" ? word[4] : 0, "")
     }
 }
 
@@ -158,7 +163,7 @@ function take(i, group_name, own_name, state_name, process, failure) {
     state[i] = state_name; pid[i] = process; error[i] = failure
 }
 
-# Whether the socket is the daemon'\''s own: it belongs to the same user, or lies where only that user or root puts files.
+# Whether the socket is the one of that daemon: of the same user, or where only that user or root puts files.
 function look_at_files(    command, line, word, folder, socket) {
     socket = ENVIRON["SUPERVISOR_SOCKET"]
     folder = socket; sub(/\/[^\/]*$/, "", folder)
@@ -269,8 +274,8 @@ class Supervisor:
 
 
 def _is_supervisord(process: Process) -> bool:
-    """A name and an argument prove nothing; they tell whom to ask."""
-    return process.comm == "supervisord" or any(word.rsplit("/", 1)[-1] == "supervisord" for word in process.argv[:2])
+    """Tell by the program that its interpreter was given. Anyone can be given that: it only tells whom to ask."""
+    return any(word.rsplit("/", 1)[-1] == "supervisord" for word in process.argv[:2])
 
 
 def _names(program: Record) -> tuple[str, ...]:

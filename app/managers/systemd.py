@@ -27,15 +27,18 @@ facts_systemd() {
     awk "$AF_AWK"'
     BEGIN {
         NAMES = "Id id Names names LoadState load ActiveState active SubState sub Result result Type type " \
-            "MainPID pid ControlGroup cgroup InvocationID invocation NRestarts restarts User user WorkingDirectory dir FragmentPath fragment " \
+            "MainPID pid ControlGroup cgroup InvocationID invocation NRestarts restarts User user " \
+            "WorkingDirectory dir FragmentPath fragment " \
             "DropInPaths dropins UnitFileState enabled NeedDaemonReload reload RefuseManualStart refuse-start " \
             "RefuseManualStop refuse-stop TriggeredBy triggered-by Triggers triggers Listen listen " \
-            "EnvironmentFiles environment ExecStartPre run ExecStart run ExecStartPost run ExecStop run ExecStopPost run"
+            "EnvironmentFiles environment ExecStartPre run ExecStart run ExecStartPost run ExecStop run " \
+            "ExecStopPost run"
         count = split(NAMES, word, " ")
         for (i = 1; i < count; i += 2) {
             field[word[i]] = word[i + 1]
             properties = properties (i > 1 ? "," : "") word[i]
         }
+        KINDS = "[.](service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$"
         claimed = claims()
         for (i = 1; i <= claimed; i++) ask(claim_unit[i])
         if (ENVIRON["AF_VERB"] == "probe") {
@@ -56,7 +59,7 @@ facts_systemd() {
         asked = asked " " quoted(name)
     }
 
-    # The unit of a control group: its first part that is no slice. What is under user@ is another systemd, no matter here.
+    # The unit of a control group: its first part that is no slice. What is under user@ is another systemd, not this.
     function unit_of(path,    part, parts, i) {
         parts = split(path, part, "/")
         for (i = 2; i < parts && part[i] ~ /\.slice$/; i++) ;
@@ -105,7 +108,7 @@ facts_systemd() {
 
     function unit_number(name,    full) {
         full = name
-        if (name !~ /\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$/) full = name ".service"
+        if (name !~ KINDS) full = name ".service"
         return number[full]
     }
 
@@ -142,10 +145,12 @@ facts_systemd() {
         for (; count > 0; count--) { sub(/^(path|argv\[\])=/, "", path[count]); guard(service, path[count]) }
     }
 
-    # Only where a claimed name is unknown: what names there are, so that a person can be asked which was meant.
+    # Only where a claimed name is unknown: what names there are, so that a person can be asked which was meant. The
+    # folders are read here: `list-unit-files` makes systemd read every file, which takes it half a second.
     function say_names(    command, line, word, names, seen) {
-        command = "timeout 5 systemctl --no-pager --no-legend --plain --full list-units --all \"*.service\" 2>/dev/null; " \
-            "timeout 5 systemctl --no-pager --no-legend --full list-unit-files \"*.service\" 2>/dev/null"
+        command = "cd /; exec 2>/dev/null; ls etc/systemd/system run/systemd/system usr/local/lib/systemd/system " \
+            "usr/lib/systemd/system; exec timeout 5 systemctl --no-pager --no-legend --plain --full list-units --all " \
+            "\"*.service\""
         while ((command | getline line) > 0 && length(names) < 60000) {
             split(line, word, " ")
             if (word[1] !~ /^[!-~]+\.service$/ || word[1] in seen) continue
@@ -174,7 +179,7 @@ class Systemd:
         """Say what in a claim is no unit that a restart could be proved of."""
         name, _, kind = service.unit.rpartition(".")
         found = []
-        if "/" in service.unit or service.unit.partition("@")[2] in {".service"} or service.unit.endswith("@"):
+        if "/" in service.unit or service.unit.partition("@")[2] == ".service" or service.unit.endswith("@"):
             found.append(Problem("unit", "name one unit; of a template one instance, such as gui@5061.service"))
         elif name and kind in _KINDS and kind != "service":
             found.append(Problem("unit", f"a {kind} has no process of its own that could be proved: name the .service"))
