@@ -139,7 +139,7 @@ def _container(record: Record) -> Container:
     return Container(
         id=record.get("id"),
         name=record.get("name"),
-        pid=_number(record.get("main")),
+        pid=record.number("main"),
         state=record.get("state"),
         started=record.get("started"),
         started_at=_time(record.get("started")),
@@ -149,8 +149,8 @@ def _container(record: Record) -> Container:
         user=_text(record.get("user")),
         folder=_text(record.get("folder")),
         mounts=_texts(record.get("mounts")),
-        ports=tuple(sorted({_number(host) for host, _, _ in published} - {0})),
-        restarts=_number(record.get("restarts")),
+        ports=tuple(sorted({int(host) for host, _, _ in published if re.fullmatch(r"[0-9]{1,5}", host)})),
+        restarts=record.number("restarts"),
         health=record.get("health"),
         unit=f"{project}/{service}" if is_composed else "",
         project_folder=_text(record.get("project-folder")),
@@ -175,12 +175,8 @@ def _texts(value: str) -> tuple[str, ...]:
     return tuple(each for each in read if isinstance(each, str)) if isinstance(read, list) else ()
 
 
-def _number(value: str) -> int:
-    return int(value) if re.fullmatch(r"[0-9]{1,10}", value) else 0
-
-
 def _time(value: str) -> float:
     try:
         return datetime.fromisoformat(value).timestamp()
-    except ValueError:
+    except (OverflowError, ValueError):
         return 0.0

@@ -8,11 +8,17 @@ _LONGEST = 200
 
 
 def near(name: str, known: Iterable[str]) -> tuple[str, ...]:
-    """Return up to three known names, the most alike first: spelled alike, or one holding the other."""
-    names = sorted({each for each in known if each != name and len(each) <= _LONGEST})
-    alike = get_close_matches(name, names, n=_MOST, cutoff=0.6)
-    holding = [each for each in names if each not in alike and min(len(each), len(name)) > 2 and _holds(each, name)]
-    return tuple((alike + holding)[:_MOST])
+    """Return up to three known names, the most alike first: spelled alike, or one holding the other.
+
+    An ending that they share (``.service``) makes no two names alike: only what stands before it is compared.
+    """
+    ending = name[name.rindex(".") :] if "." in name else ""
+    wanted = name.removesuffix(ending)
+    others = sorted(each for each in set(known) if each != name and len(each) <= _LONGEST)
+    stems = {each.removesuffix(ending): each for each in others}
+    alike = get_close_matches(wanted, stems, n=_MOST, cutoff=0.6)
+    holding = [stem for stem in stems if stem not in alike and min(len(stem), len(wanted)) > 2 and _holds(stem, wanted)]
+    return tuple(stems[stem] for stem in (alike + holding)[:_MOST])
 
 
 def _holds(one: str, other: str) -> bool:

@@ -55,11 +55,18 @@ def named(process: Process) -> str:
 
 def described(process: Process) -> str:
     """Name a process, and say since when it runs and with which command line."""
-    since = datetime.fromtimestamp(process.started_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     words = [word for word in process.argv if word]
-    return f"{named(process)}, since {since}: {argv(words, _COMMAND_CAP) or 'no command line'}"
+    return f"{named(process)}, since {_time(process.started_at)}: {argv(words, _COMMAND_CAP) or 'no command line'}"
 
 
 def process_lines(identity: tuple[str, ...]) -> tuple[str, ...]:
     """Return the identity lines of processes: pid and start time, so that a new process is another line."""
     return tuple(line for line in identity if line.startswith("process "))
+
+
+def _time(seconds: float) -> str:
+    """Write a time that a host has printed, which may be no time at all."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OverflowError, ValueError):
+        return "a time that is none"

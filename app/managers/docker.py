@@ -26,8 +26,7 @@ SYSTEMDS = (".service", ".socket", ".target", ".timer", ".scope", ".slice")
 # With claims, all containers are asked about, so that a name that is not there is known not to be there. Without, those
 # that run, and only where somebody who holds a port may be in one of them. containerd's folders name them for nothing.
 SHELL = r"""
-af_watch dockerd docker-proxy containerd-shim
-af_watch 'containerd-shim*'
+af_watch dockerd docker-proxy 'containerd-shim*'
 facts_docker() {
   if [ "$AF_VERB" = restart ]; then
     af_docker_answers docker && af_containers docker one "$AF_UNITS"

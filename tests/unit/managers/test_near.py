@@ -24,3 +24,10 @@ def test_no_more_than_three_are_offered_whatever_their_order() -> None:
 
 def test_the_very_name_is_not_near_itself() -> None:
     assert near("gui", ["gui"]) == ()
+
+
+def test_an_ending_that_all_units_share_makes_no_two_of_them_alike() -> None:
+    units = ["dpkg-db-backup.service", "nginx.service", "plymouth-quit-wait.service", "gui-5054.service", "gui.socket"]
+    assert near("pypnm-gui-backend.service", units) == ()
+    assert near("gui-5045.service", units) == ("gui-5054.service",)
+    assert near("gui.service", units) == ("gui-5054.service", "gui.socket")

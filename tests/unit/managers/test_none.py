@@ -1,3 +1,7 @@
+from dataclasses import replace
+
+import pytest
+
 from app.core.manager import Nearness
 from app.managers import MANAGERS
 from tests.unit.managers.constructed import host, process
@@ -45,6 +49,15 @@ def test_a_process_that_was_gone_before_it_could_be_looked_at_is_nobodys_too() -
     found = none.recognise((), 5053, host())
     assert found is not None
     assert (found.nearness, found.main) == (Nearness.NOBODY, None)
+
+
+@pytest.mark.law(13)
+@pytest.mark.parametrize("started_at", [1e300, float("nan"), float("inf"), -1e18])
+def test_a_host_that_prints_no_time_is_still_read(started_at: float) -> None:
+    odd = replace(process(60, "serve"), started_at=started_at)
+    found = none.recognise((odd,), 5053, host(odd))
+    assert found is not None
+    assert "since a time that is none" in found.evidence
 
 
 def test_a_claim_may_not_name_it() -> None:
