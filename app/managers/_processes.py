@@ -68,5 +68,5 @@ def _time(seconds: float) -> str:
     """Write a time that a host has printed, which may be no time at all."""
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (OverflowError, ValueError):
+    except (OSError, OverflowError, ValueError):
         return "a time that is none"
