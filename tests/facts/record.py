@@ -4,8 +4,9 @@
 
 The JSON file holds ``claims`` (fields of a service, without host and owner) and what is expected: ``owners`` by port as
 manager, unit and whether it is believed; ``found`` by claim; ``verdicts`` by claim. Kept in the ``.rec`` file is what
-concerns those ports and claims, and all that the managers said. Numbers of processes are of that one moment, so that
-the expectations have to be looked through after each recording.
+concerns those ports and claims, and all that the managers said. The gate looks at the holders of claimed ports only, so
+that each port of ``owners`` has to be in a claim. Numbers of processes are of that one moment: look the expectations
+through after each recording.
 """
 
 import json
