@@ -44,8 +44,9 @@ def is_whole(chain: tuple[Process, ...]) -> bool:
     return bool(chain) and chain[-1].ppid == 0
 
 
-def _distance(owner: Owner) -> tuple[Nearness, int, str]:
-    return owner.nearness, owner.depth, owner.manager
+def _distance(owner: Owner) -> tuple[Nearness, int, bool, str]:
+    """Of two at one distance the one that is proved counts: the other is only what something calls itself."""
+    return owner.nearness, owner.depth, not owner.is_believed, owner.manager
 
 
 def _nobody(chain: tuple[Process, ...]) -> Owner:

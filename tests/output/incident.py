@@ -74,6 +74,10 @@ CLAIMS: dict[Service, Code] = {
     _claim("masked", "systemd", "ghost-masked.service"): Code.NO_SUCH_UNIT,
     _claim("unsafe", "systemd", "gui-5066.service", "root", "/srv", 5066): Code.UNSAFE,
     _claim("not-driven", "pm2", "gui-pm2", "node", CODE, 5055): Code.BLIND,
+    _claim("not-driven-5052", "systemd-user", "gui.service", "rbron", CODE, 5052): Code.BLIND,
+    _claim("not-driven-5056", "runit", "gui", "rbron", CODE, 5056): Code.BLIND,
+    _claim("not-driven-5057", "s6", "gui", "rbron", CODE, 5057): Code.BLIND,
+    _claim("not-driven-8003", "podman", "pod", "root", None, 8003): Code.BLIND,
     _claim("forged", "supervisor", "lab:gui", "node", "/srv", 5064): Code.NO_SUCH_UNIT,
     _claim("hostile", "systemd", "gui-5063.service", "rbron", "/srv", 5063): Code.NO_SUCH_UNIT,
 }

@@ -64,7 +64,12 @@ def test_what_cannot_be_read_is_never_green(body: str | bytes, seen: str) -> Non
 
 @pytest.mark.parametrize("index", ["1", "-1", "01x", "9" * 5_000, "٣"])
 def test_an_index_that_a_list_has_not_is_no_error(index: str) -> None:
-    assert not answer('["x"]', JsonCheck(URL, index, "x"))[0]
+    assert not answer('["x"]' if index != "٣" else '["x", "x", "x", "x"]', JsonCheck(URL, index, "x"))[0]
+
+
+def test_an_answer_of_exactly_the_most_is_read() -> None:
+    body = b'{"tftp": {"server": "172.22.147.18"}}'
+    assert answer(body + b" " * (BODY_BYTES - len(body)))[0]
 
 
 @pytest.mark.parametrize("status", [199, 301, 404, 500])

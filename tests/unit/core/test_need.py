@@ -50,7 +50,7 @@ def test_the_incidents_fix_was_pulled_after_the_process_started() -> None:
 
 
 def test_code_as_old_as_the_process_is_no_sign() -> None:
-    old = Code("6ed8c30", started(GUI), "old", "/opt/x", started(GUI) - 1)
+    old = Code("6ed8c30", started(GUI), "old", "/opt/x", started(GUI))
     found = need(GUI, with_code(GUI, old))
     assert (found.answer, found.signs) == (Answer.NOT_NEEDED, ())
     assert found.looked_for == (
@@ -84,16 +84,17 @@ def test_a_container_is_never_blamed_for_code_on_the_host() -> None:
     found = need(API, with_code(API, newer))
     assert "code newer than the process" not in found.looked_for
     assert not {"file"} & set(kinds(found))
+    assert need(API).answer is Answer.NOT_NEEDED
 
 
 def test_what_a_process_still_runs_though_it_was_replaced_is_a_sign() -> None:
     worker = next(each for each in FACTS.processes.values() if each.ppid == main_of(UNIT))
-    replaced = replace(worker, deleted=("/usr/lib/libssl.so.3", "/x\x1b"))
+    replaced = replace(worker, deleted=("/usr/lib/libssl.so.3", "/x\x1b", "/y", "/z"))
     seen = replace(FACTS, processes=MappingProxyType({**FACTS.processes, worker.pid: replaced}))
     found = need(UNIT, replace(seen, code=MappingProxyType({})))
     assert found.answer is Answer.NEEDED
     assert kinds(found) == ["replaced"]
-    assert f"Process {worker.pid} still runs /usr/lib/libssl.so.3, /x‹ESC›" in found.signs[0].text
+    assert f"Process {worker.pid} still runs /usr/lib/libssl.so.3, /x‹ESC›, /y and 1 more," in found.signs[0].text
 
 
 def test_a_red_check_is_a_sign_and_a_green_one_is_none() -> None:
@@ -124,5 +125,14 @@ def test_where_nothing_could_be_looked_at_the_answer_is_unsure(name: str) -> Non
     assert (found.answer, found.looked_for) == (Answer.UNSURE, ())
 
 
-def test_a_service_restarted_by_hand_has_signs_too() -> None:
-    assert kinds(need(claim("gui-5051-by-hand"))) == ["code", "file"]
+def test_executables_that_could_not_be_seen_were_not_looked_at() -> None:
+    main = FACTS.processes[main_of(UNIT)]
+    unseen = MappingProxyType({**FACTS.processes, main.pid: replace(main, exe=None)})
+    assert "replaced executable or libraries" in need(UNIT).looked_for
+    assert "replaced executable or libraries" not in need(UNIT, replace(FACTS, processes=unseen)).looked_for
+
+
+def test_a_service_restarted_by_hand_has_signs_too_and_no_manager_to_say_anything() -> None:
+    found = need(claim("gui-5051-by-hand"))
+    assert kinds(found) == ["code", "file"]
+    assert found.looked_for == ("code newer than the process", "replaced executable or libraries")

@@ -24,16 +24,22 @@ BEFORE = lines(4711)
 
 def verdict(*pids: int, code: Code = Code.VERIFIED) -> Verdict:
     seen = "as it is" if code is not Code.VERIFIED else ""
-    findings = (Finding("path", "/a", seen, False, code),) if seen else ()
+    findings = (Finding("user", "a", "a", True), Finding("path", "/a", seen, False, code)) if seen else ()
     return Verdict(code, findings, "", unit="lab:pypnm-gui", pids=pids)
 
 
 class Story:
     """A watch that is told what is seen, second by second."""
 
-    def __init__(self, before: tuple[str, ...] = BEFORE, exit_status: int | None = 0, settle: float = 5) -> None:
+    def __init__(
+        self,
+        before: tuple[str, ...] = BEFORE,
+        exit_status: int | None = 0,
+        settle: float = 5,
+        manager: str = "supervisor",
+    ) -> None:
         service = replace(SERVICE, settle_seconds=settle)
-        self.watch = Watch.begin(service, before, MANAGERS["supervisor"], exit_status=exit_status)
+        self.watch = Watch.begin(service, before, MANAGERS[manager], exit_status=exit_status)
 
     def see(
         self,
@@ -87,6 +93,12 @@ def test_a_refused_command_that_changed_nothing_is_final_after_the_settle_time()
     assert last.why == "The command exited with 1. What ran before still runs: it was not restarted."
 
 
+def test_a_refused_command_is_looked_after_twice_even_without_a_settle_time() -> None:
+    story = Story(exit_status=1, settle=0)
+    assert not story.see(0, 4711).is_final
+    assert story.see(0.1, 4711).is_final
+
+
 def test_a_command_that_exited_well_is_waited_for() -> None:
     story = Story(exit_status=0)
     assert not any(story.see(at, 4711).is_final for at in range(60))
@@ -110,6 +122,13 @@ def test_a_process_that_does_not_stay_never_settles() -> None:
     conclusions = [story.see(at, 5000 + at // 3) for at in range(60)]
     assert not any(each.is_final for each in conclusions)
     assert "It does not stay: 20 different ones were seen since the run." in conclusions[-1].why
+
+
+def test_a_moment_in_which_nothing_runs_is_no_incarnation() -> None:
+    story = Story()
+    story.see(0, 5012)
+    story.see(1, identity=(BOOT, PROGRAM))
+    assert "2 different ones were seen" in story.see(2, 5013).why
 
 
 def test_the_wait_begins_anew_with_each_incarnation() -> None:
@@ -156,6 +175,11 @@ def test_nothing_running_is_no_success_even_where_a_start_would_be_verified() ->
     for at in (0, 5, 10):
         gone = story.see(at, identity=(BOOT, PROGRAM))
         assert (gone.is_success, gone.why) == (False, "Nothing runs under this name.")
+    unit = Story(before=("boot x", "invocation 1"), manager="systemd")
+    for at in (0, 5, 10):
+        died = unit.see(at, identity=("boot x", "invocation 2"))
+        assert not died.is_success
+        assert "does not prove the claim" in died.why
 
 
 @pytest.mark.law(11)
@@ -169,7 +193,18 @@ def test_one_of_several_processes_left_from_before_is_no_restart() -> None:
 def test_a_start_where_nothing_ran_is_a_new_process() -> None:
     story = Story(before=(BOOT, PROGRAM))
     story.see(0, 5012)
-    assert story.see(5, 5012).is_success
+    last = story.see(5, 5012)
+    assert last.is_success
+    assert "works in" not in last.why
+
+
+def test_only_lines_of_processes_tell_users_and_paths() -> None:
+    story = Story(before=(*BEFORE, "process 1", "container aff7 2026 sha256:1 running"))
+    after = (*lines(5012), "container aff7 2027 sha256:2 running")
+    story.see(0, 5012, identity=after)
+    last = story.see(5, 5012, identity=after)
+    assert last.is_success
+    assert "works in" not in last.why
 
 
 @pytest.mark.law(11)

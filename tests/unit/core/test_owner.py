@@ -114,7 +114,7 @@ def test_a_process_that_could_not_be_seen_has_no_owner() -> None:
 
 def test_nobody_is_the_owner_where_no_manager_says_otherwise() -> None:
     owner = owner_of(holder(5050), FACTS, {})
-    assert (owner.manager, owner.nearness) == ("none", Nearness.NOBODY)
+    assert (owner.manager, owner.nearness, owner.is_believed) == ("none", Nearness.NOBODY, True)
 
 
 def test_a_port_that_nobody_holds_has_no_holders() -> None:
