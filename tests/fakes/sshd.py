@@ -5,6 +5,8 @@ command outlives its connection, as under sshd without a terminal: only its pipe
 """
 
 import asyncio
+import os
+import signal as signals
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Self
 
@@ -122,6 +124,8 @@ class Sshd:
             start_new_session=True,
         )
         self._children.append(child)
+        if isinstance(process, _Process):
+            process.pid = child.pid
         await self._carry(process, child, data)
 
     async def _carry(
@@ -191,7 +195,7 @@ class _Server(asyncssh.SSHServer):
         assert self._connection is not None
         if self._sshd.breaks(Cut.BEFORE_SESSION):
             return False
-        process = asyncssh.SSHServerProcess(self._sshd.run, None, 3, False)
+        process = _Process(self._sshd.run, None, 3, False)
         return self._connection.create_server_channel(None), process
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
@@ -207,6 +211,16 @@ class _Server(asyncssh.SSHServer):
         if target is None or self._connection is None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "Connection refused")
         return self._connection.forward_connection(*target)
+
+
+class _Process(asyncssh.SSHServerProcess[bytes]):
+    """A session whose program gets the signals that the client sends, with all of its process group, as under sshd."""
+
+    pid: int | None = None
+
+    def signal_received(self, signal: str) -> None:
+        if self.pid is not None:
+            os.killpg(self.pid, getattr(signals, f"SIG{signal}"))
 
 
 def public(key: asyncssh.SSHKey) -> str:

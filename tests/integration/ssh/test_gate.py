@@ -121,11 +121,12 @@ async def test_a_hundred_megabytes_are_not_read_to_their_end(sshd: Sshd, hosts: 
 
     async def flood(process: Process) -> None:
         nonlocal sent
-        await process.stdin.read()
+        (nonce,) = re.findall(rb"^af_main probe ([0-9a-f]{32})", await process.stdin.read(), re.MULTILINE)
+        process.stdout.write(b"askfirst-gate 1 nonce=%s verb=probe gate=x\n" % nonce)
         for _ in range(1600):
-            process.stdout.write(b"x" * 65535 + b"\n")
+            process.stdout.write(b"blind why=" + b"x" * 65000 + b"\n")
             await process.stdout.drain()
-            sent += 65536
+            sent += 65000
 
     sshd.answers = flood
     with pytest.raises(Unreachable) as failed:
