@@ -61,6 +61,10 @@ _FORMS = (
         MASK,
     ),
 )
+# None of the forms above fits a text without one of these; most texts are done with one look.
+_HINT = re.compile(
+    r"(?i)pass|pwd|secret|token|credential|key|authorization|cookie|bearer|://|akia|gh[pousr]_|glpat|pat_|xox|af_|eyj"
+)
 _SECRET_WORD = re.compile(rf"(?i)(-{{0,2}}[\w.-]{{0,40}}{_KEYWORD}[\w.-]{{0,40}}=|--key=)[\s\S]+")
 _SECRET_NEXT = re.compile(rf"(?i)--?[\w-]{{0,40}}{_KEYWORD}[\w-]{{0,40}}|--key")
 _PLAIN_WORD = re.compile(rf"[\w@%+=:,./{MASK[0]}‹›-]+", re.ASCII)
@@ -80,12 +84,16 @@ class _Marks:
 
 def visible(text: str, cap: int = LINE_CAP, keep: str = "") -> str:
     """Make a text harmless. ``cap`` counts its characters as they came; ``keep`` are left (newline, in a block)."""
+    if len(text) <= cap and text.isascii() and text.isprintable():
+        return text
     shown = _TOWER.sub(lambda tower: f"{tower[1]}‹{len(tower[2])} more marks›", text[:cap].translate(_Marks(keep)))
     return shown if len(text) <= cap else f"{shown}… {len(text) - cap:,} more"
 
 
 def masked(text: str) -> str:
     """Replace what looks like a secret by ``•••``, keeping the name that it was given under."""
+    if not _HINT.search(text):
+        return text
     for pattern, replacement in _FORMS:
         text = pattern.sub(replacement, text)
     return text
@@ -101,8 +109,10 @@ def argv(words: Iterable[str], cap: int = 300) -> str:
     is_secret = False
     for word in words[:WORDS_CAP]:
         is_hidden = is_secret and not word.startswith("--")
-        shown.append(MASK if is_hidden else _quoted(masked(_SECRET_WORD.sub(rf"\1{MASK}", word))))
-        is_secret = not is_hidden and _SECRET_NEXT.fullmatch(word) is not None
+        is_hinted = _HINT.search(word) is not None
+        safe = masked(_SECRET_WORD.sub(rf"\1{MASK}", word)) if is_hinted else word
+        shown.append(MASK if is_hidden else _quoted(safe))
+        is_secret = is_hinted and not is_hidden and _SECRET_NEXT.fullmatch(word) is not None
     more = f" … {len(words) - WORDS_CAP:,} more words" if len(words) > WORDS_CAP else ""
     return visible(" ".join(shown), cap) + more
 
