@@ -58,6 +58,14 @@ def test_a_right_claim_is_verified_with_every_finding_there(service: Service) ->
     assert verdict.pids
 
 
+@pytest.mark.law(1)
+def test_a_port_that_docker_publishes_without_a_process_is_its_containers() -> None:
+    bare = replace(FACTS, listeners=tuple(each for each in FACTS.listeners if each.port != 8000))
+    verdict = judged(API, bare)
+    assert verdict.is_verified
+    assert finding(verdict, "ports").observed == "8000 is published by pypnm-gui-lab/pypnm-api"
+
+
 def test_an_alias_is_resolved_to_the_units_own_name() -> None:
     assert judged(claim("gui-5054-by-alias")).unit == "gui-5054.service"
 
@@ -234,6 +242,7 @@ def test_what_root_runs_and_nobody_could_look_at_is_blind() -> None:
     main = FACTS.processes[judged(unsafe).pids[0]]
     seen = replace(with_processes(replace(main, exe=None)), writable=MappingProxyType({}))
     assert finding(judged(unsafe, seen), "safety").agrees is None
+    assert judged(unsafe, replace(seen, writable=FACTS.writable)).code is Code.UNSAFE
     assert pid in seen.processes
 
 
@@ -250,6 +259,20 @@ def test_a_start_is_not_verified_while_somebody_else_holds_its_port() -> None:
     assert judged(claim("hand-started-start")).code is Code.WRONG_MANAGER
 
 
+def test_the_ports_of_a_start_are_judged_again_once_it_runs() -> None:
+    start = judged(replace(claim("lazy-start"), ports=(4,)))
+    assert start.is_verified
+    assert finding(start, "ports").observed == "4 is held by nobody; judged again once it is started"
+    assert finding(judged(replace(claim("down"), ports=(4,))), "ports").code is Code.DOWN
+
+
+def test_a_claim_that_allows_a_start_is_a_restart_while_it_runs() -> None:
+    verdict = judged(replace(GUI, start=True))
+    assert verdict.is_verified
+    assert str(verdict.pids[0]) in finding(verdict, "process").observed
+    assert "start, since" not in verdict.next_step
+
+
 def test_a_start_is_bound_too() -> None:
     start = claim("lazy-start")
     assert judged(start, with_identity(start)).code is Code.BLIND
@@ -264,6 +287,7 @@ def test_a_manager_that_is_only_recognised_is_blind_and_says_so() -> None:
     verdict = judged(claim("not-driven"))
     assert verdict.code is Code.BLIND
     assert finding(verdict, "restart").agrees is None
+    assert finding(verdict, "ports").agrees is None
     assert "`manager: manual`" in verdict.next_step
 
 
@@ -314,7 +338,9 @@ def test_unclaimed_aspects_are_shown_and_ask_nothing() -> None:
 
 def test_a_user_that_cannot_be_seen_in_a_path_that_cannot_be_seen_is_no_agreement() -> None:
     main = main_of(GUI)
-    assert judged(GUI, with_processes(replace(main, cwd=None))).code is Code.BLIND
+    hidden = with_processes(replace(main, cwd=None))
+    assert differing(judged(GUI, hidden)) == {"path": Code.BLIND}
+    assert judged(replace(GUI, path=None), hidden).is_verified
 
 
 def test_a_word_that_no_warrant_can_hold_is_not_verified() -> None:
