@@ -28,17 +28,17 @@ class Web:
     is_endless: bool = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
-        if self.hangs:
-            await reader.read()
         try:
+            self.asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
+            if self.hangs:
+                await reader.read()
             writer.write(self.answer)
             await writer.drain()
             while self.is_endless:
                 writer.write(b"[" * 65536)
                 await writer.drain()
-        except ConnectionError:
-            pass  # who asked has read enough
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # who asked has read enough, or only wanted to connect
         writer.close()
 
 
