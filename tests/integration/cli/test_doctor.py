@@ -1,0 +1,75 @@
+"""The doctor finds what is amiss, names the next step, and changes nothing."""
+
+import sqlite3
+from pathlib import Path
+
+from tests.integration.cli.conftest import Command
+
+
+def found(command: Command) -> dict[str, tuple[bool | None, str]]:
+    return {each["name"]: (each["holds"], each["next"]) for each in command.json("doctor")}
+
+
+def data(command: Command) -> Path:
+    return Path(command.environment["ASKFIRST_DATA_DIR"])
+
+
+def test_a_machine_with_nothing_on_it_could_not_be_told_about(askfirst: Command) -> None:
+    assert askfirst("doctor").exit_code == 2
+    assert found(askfirst)["database"] == (None, "`askfirst serve` makes it.")
+    assert not data(askfirst).exists()
+
+
+def test_a_sound_database_is_told_and_not_changed_by_looking(people: Command) -> None:
+    before = people.json("audit", "verify")
+    seen = found(people)
+    assert seen["database"][0] is True
+    assert seen["append-only log"][0] is True
+    assert seen["people"][0] is True
+    assert people.json("audit", "verify") == before
+
+
+def test_a_log_that_can_be_edited_is_found(people: Command) -> None:
+    with sqlite3.connect(data(people) / "askfirst.db") as connection:
+        for name, table in connection.execute(
+            "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'"
+        ).fetchall():
+            if table == "audit":
+                connection.execute(f'DROP TRIGGER "{name}"')
+    connection.close()
+    assert people("doctor").exit_code == 1
+    assert found(people)["append-only log"][0] is False
+    assert people.json("audit", "verify")["is_whole"]
+
+
+def test_a_folder_and_a_key_that_others_can_read_are_found(people: Command) -> None:
+    data(people).chmod(0o755)
+    (data(people) / "ssh_key").chmod(0o644)
+    seen = found(people)
+    assert seen["data directory"] == (False, f"chmod 700 {data(people)}")
+    assert seen["SSH key"][0] is False
+
+
+def test_a_key_that_is_none_and_a_database_that_is_none_are_found(people: Command) -> None:
+    (data(people) / "ssh_key").write_text("not a key")
+    (data(people) / "askfirst.db").write_bytes(b"not a database, and long enough to be read as one" * 100)
+    for beside in ("askfirst.db-wal", "askfirst.db-shm"):
+        (data(people) / beside).unlink(missing_ok=True)
+    seen = found(people)
+    assert (seen["SSH key"][0], seen["database"][0]) == (False, False)
+
+
+def test_nobody_who_could_approve_is_found(askfirst: Command) -> None:
+    askfirst("user", "add", "Ada", "--email", "ada@example.org", "--role", "requester")
+    assert found(askfirst)["people"][0] is False
+
+
+def test_a_host_without_a_pinned_key_and_an_environment_without_a_policy_are_found(people: Command) -> None:
+    file = people.folder / "registry.yaml"
+    file.write_text("hosts: [{name: alpha, address: 192.0.2.1, environment: lab}]\n")
+    people("registry", "apply", str(file), "--as", "ed@example.org")
+    assert found(people)["registry"] == (False, "askfirst host scan alpha")
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGvc5ozaLlUtGDjMC+RMTvv4ifkvUI68FLacWSJlUURb"
+    file.write_text(f"hosts: [{{name: alpha, address: 192.0.2.1, environment: lab, host_keys: ['{key}']}}]\n")
+    people("registry", "apply", str(file), "--as", "ed@example.org")
+    assert found(people)["registry"] == (False, "Nobody can approve there: add one.")

@@ -1,0 +1,189 @@
+"""The demo as a newcomer meets it: a page, three people, a blocked and a waiting request; and commands beside it."""
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.cli import browser
+from app.cli.claims import REPORT
+from tests.integration.demo.conftest import RUN, Demo, start
+
+# One worker starts the demo, not each.
+pytestmark = pytest.mark.xdist_group("demo")
+ADA, BO, CY = "ada@example.org", "bo@example.org", "cy@example.org"
+
+
+@pytest.fixture(scope="module")
+def token(demo: Demo) -> str:
+    made = demo.command("token", "create", "tests", "--json", ASKFIRST_AS=ADA)
+    return str(json.loads(made.stdout)["token"])
+
+
+def api(demo: Demo, token: str) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.Client(base_url=demo.url, headers=headers, trust_env=False, timeout=60)
+
+
+def wait_for(look: Callable[[], Any]) -> Any:
+    """Look until there is something to see."""
+    deadline = time.monotonic() + 60
+    while not (found := look()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return found
+
+
+def test_it_prints_an_address_and_three_people_who_can_sign_in(demo: Demo) -> None:
+    assert set(demo.passwords) == {ADA, BO, CY}
+    assert len(set(demo.passwords.values())) == 3
+    assert len(demo.asked) == 2
+
+
+def test_a_wrong_claim_is_blocked_and_the_right_one_waits_when_the_page_opens(demo: Demo, token: str) -> None:
+    with api(demo, token) as client:
+        wrong, right = (client.get(f"/api/v1/requests/{short}").json() for short in demo.asked)
+    assert (wrong["service"], wrong["state"]) == (REPORT[0].service, "blocked")
+    assert wrong["verification"]["next"]
+    assert (right["service"], right["state"], right["verification"]["need"]["answer"]) == (
+        "pypnm-gui",
+        "waiting",
+        "NEEDED",
+    )
+
+
+def test_every_claim_is_proved_before_the_page_opens(demo: Demo, token: str) -> None:
+    with api(demo, token) as client:
+        services = {
+            each["name"]: each["proof"]["verdict"] for each in client.get("/api/v1/services").json()["services"]
+        }
+    assert services.pop("pypnm-gui") == services.pop("pypnm-api") == "VERIFIED"
+    assert {each.service: services[each.service] in each.verdicts for each in REPORT} == dict.fromkeys(services, True)
+
+
+async def test_in_four_clicks_the_approver_restarts_a_real_process(demo: Demo, token: str) -> None:
+    with api(demo, token) as client:
+        (gui,) = [
+            each
+            for each in client.get("/api/v1/hosts/alpha/discovery").json()["listeners"]
+            if each["service"] == "pypnm-gui"
+        ]
+        async with browser.signed_in(demo.url, BO, demo.passwords[BO]) as bo:
+            inbox = await bo.open("/")
+            (link,) = set(re.findall(r'href="(/requests/[0-9A-Z]{26})"', inbox.text))
+            await bo.press(await bo.open(link), "Approve")
+        path = f"/api/v1{link}"
+        ended = wait_for(lambda: (one := client.get(path).json())["has_ended"] and one)
+        after = client.get("/api/v1/hosts/alpha/discovery").json()["listeners"]
+    assert ended["state"] == "succeeded", ended["outcome"]
+    assert ended["approvals"][0]["name"] == "Bo"
+    (again,) = [each for each in after if each["service"] == "pypnm-gui"]
+    assert (again["port"], again["manager"], again["unit"]) == (gui["port"], "supervisor", "lab:pypnm-gui")
+    assert again["pid"] != gui["pid"]
+
+
+def test_discovery_names_every_owner_and_what_is_not_registered(demo: Demo, token: str) -> None:
+    with api(demo, token) as client:
+        found = client.get("/api/v1/hosts/alpha/discovery").json()["listeners"]
+    managers = {each["service"]: each["manager"] for each in found if each["service"] in {"pypnm-gui", "pypnm-api"}}
+    assert managers["pypnm-gui"] == "supervisor"
+    assert managers["pypnm-api"] != "supervisor"
+    assert any(each["service"] is None for each in found)
+
+
+def test_a_host_that_shows_another_key_is_a_bad_gateway_and_not_looked_at(demo: Demo, token: str) -> None:
+    with api(demo, token) as client:
+        answer = client.get("/api/v1/hosts/beta/discovery")
+    assert (answer.status_code, answer.json()["code"]) == (502, "host_key_changed")
+
+
+def test_a_proof_over_the_api_has_the_documented_shape(demo: Demo, token: str) -> None:
+    with api(demo, token) as client:
+        proof = client.post("/api/v1/services/pypnm-gui/verify").json()
+    assert proof["verdict"] == "VERIFIED"
+    assert any(line.startswith("process ") for line in proof["identity"])
+    assert all(each["agrees"] is True for each in proof["findings"])
+
+
+@pytest.mark.parametrize(("service", "status"), [("pypnm-gui", 0), ("report-gui-path", 1), ("report-beta", 2)])
+def test_the_exit_of_verify_is_yes_no_or_could_not_tell(demo: Demo, service: str, status: int) -> None:
+    done = demo.command("verify", service)
+    assert done.returncode == status, done.stdout + done.stderr
+
+
+def test_discover_and_scan_work_beside_the_running_server(demo: Demo) -> None:
+    discovered, scanned = demo.command("discover", "alpha"), demo.command("host", "scan", "alpha")
+    assert discovered.returncode == 0
+    assert re.search(r"supervisor +lab:pypnm-gui +\S+ +pypnm-gui", discovered.stdout)
+    assert scanned.returncode == 0
+    assert "(ED25519)" in scanned.stdout
+    assert demo.command("host", "scan", "beta").returncode == 1
+
+
+async def test_request_waits_for_a_human_and_tells_the_run_as_it_happens(demo: Demo, token: str) -> None:
+    asking = subprocess.Popen(
+        [*RUN, "request", "pypnm-gui", "--reason", "Once more", "--wait"],
+        env={**demo.environment, "ASKFIRST_TOKEN": token},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with api(demo, token) as client:
+        query = {"service": "pypnm-gui", "state": "waiting"}
+        (asked,) = wait_for(lambda: client.get("/api/v1/requests", params=query).json()["requests"])
+    async with browser.signed_in(demo.url, BO, demo.passwords[BO]) as bo:
+        await bo.press(await bo.open(f"/requests/{asked['id']}"), "Approve")
+    printed, _ = asking.communicate(timeout=60)
+    assert asking.returncode == 0, printed
+    assert "| lab:pypnm-gui: started" in printed
+    assert f"{asked['short_id']} pypnm-gui on alpha: SUCCEEDED" in printed
+    shown = demo.command("request", "show", asked["short_id"], ASKFIRST_TOKEN=token)
+    assert shown.returncode == 0
+
+
+def test_a_request_that_the_host_refutes_is_a_no(demo: Demo, token: str) -> None:
+    done = demo.command("request", "report-gui-user", "--reason", "x", "--wait", ASKFIRST_TOKEN=token)
+    assert done.returncode == 1
+    assert "BLOCKED" in done.stdout
+    assert "Next: " in done.stdout
+
+
+def test_doctor_finds_nothing_amiss(demo: Demo) -> None:
+    done = demo.command("doctor", "--json")
+    found = {each["name"]: each["holds"] for each in json.loads(done.stdout)}
+    assert False not in found.values(), done.stdout
+    assert found["append-only log"] is True
+    assert found["server"] is True
+
+
+def test_the_log_is_whole_beside_the_running_server(demo: Demo) -> None:
+    assert demo.command("audit", "verify").returncode == 0
+
+
+def test_a_second_demo_runs_beside_the_first_and_leaves_nothing(
+    tmp_path_factory: pytest.TempPathFactory, demo: Demo
+) -> None:
+    folder = Path(str(demo.folder) + "2")
+    folder.mkdir()
+    second = start(folder)
+    pids = [int(path.name) for path in Path("/proc").glob("[0-9]*") if str(folder).encode() in read(path / "cmdline")]
+    assert second.url != demo.url
+    assert pids
+    second.process.terminate()
+    assert second.process.wait(60) == 130
+    assert list(folder.iterdir()) == []
+    assert [pid for pid in pids if str(folder).encode() in read(Path(f"/proc/{pid}/cmdline"))] == []
+    folder.rmdir()
+
+
+def read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
