@@ -3,12 +3,13 @@
 It knows no account. An unknown name costs what a wrong password costs, so that time does not tell which names exist.
 """
 
+import secrets
+
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 _HASHER = PasswordHasher()  # argon2id with RFC 9106's second recommendation: 64 MiB, three passes
-# A hash that no password fits, made once with the same cost as the real ones.
-_NOBODY = _HASHER.hash("nobody has this password, and its hash is compared only to spend the time")
+_NOBODY = _HASHER.hash(secrets.token_urlsafe(32))  # nobody's, compared with only to spend the time
 
 
 def hash_password(password: str) -> str:

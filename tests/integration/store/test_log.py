@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+import resource
 import sqlite3
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -179,6 +181,25 @@ async def test_a_full_disk_releases_nobody_as_written_and_says_what_to_do(db: Da
     assert written == {"first"} | acknowledged
     await db.write(_limit_pages("1000000"))
     assert await note(db, "after") == len(written) + 1
+    assert (await verify(db)).is_whole
+
+
+@pytest.mark.law(10)
+@pytest.mark.threat("F4")
+async def test_a_commit_that_fails_releases_nobody_and_leaves_nothing(db: Database, url: str) -> None:
+    await note(db, "first")
+    wal = Path(url.removeprefix("sqlite:///") + "-wal")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # No file of this process may grow any further: each change runs to its end, and the commit fails.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (wal.stat().st_size, hard))
+    try:
+        answers = await asyncio.gather(*(note(db, f"n{number}") for number in range(20)), return_exceptions=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {type(answer) for answer in answers} == {Broken}
+    assert {answer.code for answer in answers if isinstance(answer, Broken)} == {"store_io"}
+    assert raw(url, "SELECT event_id FROM audit") == [("first",)]
+    assert await note(db, "after") == 2
     assert (await verify(db)).is_whole
 
 

@@ -115,6 +115,16 @@ async def test_who_is_disabled_is_out_at_once_and_stays_out(db: Database) -> Non
     assert (await verify(db)).is_whole
 
 
+@pytest.mark.threat("A2")
+async def test_neither_session_nor_token_outlives_the_right_to_sign_in(db: Database, url: str) -> None:
+    await add(db)
+    secret = await sessions.open_session(db, "ada", NOW, event_id=fresh_id())
+    token = await tokens.create(db, "ada", "ci", ["ask"], token_id="t", by="ada", at=NOW, event_id=fresh_id())
+    raw(url, "UPDATE people SET is_enabled = 0")
+    assert await sessions.person_of(db, secret, NOW) is None
+    assert await tokens.owner_of(db, token) is None
+
+
 async def test_a_password_s_hash_is_stored_and_never_logged(db: Database, url: str) -> None:
     await add(db)
     await people.set_password_hash(db, "ada", "$argon2id$new", by="ada", at=NOW, event_id="pw")

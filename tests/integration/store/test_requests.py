@@ -198,6 +198,13 @@ async def test_the_database_itself_holds_one_open_request_for_each_service(db: D
     raw(url, "UPDATE requests SET is_open = 0", "INSERT INTO requests SELECT * FROM copy")
 
 
+@pytest.mark.threat("B10")
+async def test_the_database_itself_holds_one_yes_of_each_human_for_each_request(db: Database, url: str) -> None:
+    await requests.append(db, await waiting(db, "01A", approvers=2), approved())
+    with pytest.raises(sqlite3.IntegrityError, match=r"UNIQUE constraint failed: decisions\.request, decisions\.human"):
+        raw(url, "INSERT INTO decisions SELECT request, 9, 'bo-again', human, answer, at, seq FROM decisions")
+
+
 async def test_a_short_id_names_a_request_only_where_it_is_alone(db: Database) -> None:
     request = await ask(db, "01JF3W6V9Q0Z7E5M2T8X4K7F3K")
     assert await requests.load(db, "R-7F3K") == request

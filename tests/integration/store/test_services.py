@@ -147,7 +147,7 @@ async def test_the_last_proof_is_kept_and_a_changed_verdict_is_an_event(db: Data
     await _apply(db, WHOLE)
     await services.record_proof(db, "gui", "VERIFIED", "NEEDED", 10.0, "{1}")
     await services.record_proof(db, "gui", "VERIFIED", "NOT_NEEDED", 20.0, "{2}")
-    await services.record_proof(db, "gui", "DOWN", "UNSURE", 15.0, "{late}")
+    await services.record_proof(db, "gui", "UNSAFE", "UNSURE", 15.0, "{late}")
     await services.record_proof(db, "gui", "DOWN", "UNSURE", 30.0, "{3}")
     assert await services.proofs(db) == {"gui": services.Proof("gui", "alpha", "DOWN", "UNSURE", 30.0, "{3}")}
     changed = (await history.page(db, history.Filter(type="verdict_changed", service="gui"))).rows

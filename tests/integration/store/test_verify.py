@@ -203,9 +203,12 @@ async def test_each_derived_row_that_was_edited_is_named(
 
 async def test_many_requests_are_compared_a_few_at_a_time_and_none_is_left_out(url: str) -> None:
     db = await open_database(url)
-    ids = [f"01REQ{number:04}" for number in range(300)]  # two events each: more than one batch
-    await asyncio.gather(*(waiting(db, each, asked(f"service-{each}")) for each in ids))
+    ids = [f"01REQ{number:04}" for number in range(300)]
+    made = await asyncio.gather(*(waiting(db, each, asked(f"service-{each}")) for each in ids))
+    await requests.append(db, made[0], approved())  # an odd number, so that a page ends inside a request
     raw(url, "UPDATE requests SET need = 'x'")
     report = await verify(db)
     assert report.differences == [f"requests {each}: need is 'x', the log says 'NEEDED'" for each in ids[:100]]
+    raw(url, "UPDATE requests SET need = 'NEEDED' WHERE id < '01REQ0299'")
+    assert (await verify(db)).differences == ["requests 01REQ0299: need is 'x', the log says 'NEEDED'"]
     await db.close()
