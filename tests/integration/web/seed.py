@@ -11,13 +11,13 @@ from functools import cache
 from app.core import events as happened
 from app.core.events import SYSTEM
 from app.core.lifecycle import Request
-from app.core.policy import Policy, Role
+from app.core.policy import Policy, Role, rule_for
 from app.core.registry import Registry, difference
 from app.core.run import Checked
 from app.core.service import Host, JsonCheck, Service, TcpCheck
 from app.core.verdict import Answer, Code, Finding, Need, Sign, Verdict
 from app.core.warrant import Warrant, digest_of
-from app.flow.evidence import Evidence, Touched
+from app.flow.evidence import Evidence, Touched, claim_digest
 from app.flow.ids import new_id, salted, stamp
 from app.flow.ports import World
 from app.identity.passwords import hash_password
@@ -57,7 +57,7 @@ REGISTRY = Registry(
     services=(
         replace(GUI, name="pypnm-api", manager="systemd", unit="pypnm-gui-backend.service", ports=(8000,), checks=()),
         GUI,
-        Service("tftp", "alpha", "net-team", "manual", "tftpd by hand", ports=(69,), docs="Restarted by the net team."),
+        Service("tftp", "alpha", "net-team", "manual", "tftpd", ports=(69,), docs="Restarted by the net team."),
     ),
     policies=(
         Policy(environment="production", groups=("lab-team",)),
@@ -114,7 +114,21 @@ def verdict(code: Code = Code.VERIFIED, pid: int = 4711) -> Verdict:
     )
 
 
-def evidence(now: float, *, need: Answer = Answer.NEEDED, code: Code = Code.VERIFIED, pid: int = 4711) -> Evidence:
+def claim_of(service: str) -> str:
+    """Return the digest of the registry's entries that a request for a service rests on."""
+    claim = REGISTRY.service(service) or GUI
+    host = REGISTRY.hosts[0]
+    return claim_digest(claim, host, rule_for(claim, host, REGISTRY.policies, 1))
+
+
+def evidence(
+    now: float,
+    *,
+    need: Answer = Answer.NEEDED,
+    code: Code = Code.VERIFIED,
+    pid: int = 4711,
+    service: str = "pypnm-gui",
+) -> Evidence:
     """Return the evidence of a look at the GUI at a time."""
     is_fixed = pid != 4711
     began = now - 3 if is_fixed else now - 6.2 * 86_400
@@ -148,7 +162,7 @@ def evidence(now: float, *, need: Answer = Answer.NEEDED, code: Code = Code.VERI
         identity=identity(pid),
         touched=tuple(touched) if is_seen else (),
         checks=(Checked("tcp 127.0.0.1:5050", True, "it accepts a connection"), green) if is_seen else (),
-        claim="c" * 64,
+        claim=claim_of(service),
     )
 
 
@@ -205,7 +219,7 @@ class Seed:
     ) -> Request:
         """Let the host prove the claim, and write the warrant."""
         now = self.world.clock.now()
-        proof = salted(evidence(now - 12, need=need).text())
+        proof = salted(evidence(now - 12, need=need, service=request.service).text())
         until = int(now + seconds)
         reason = (await requests.text(self.world.db, request.reason_text)) or ""
         warrant = Warrant(

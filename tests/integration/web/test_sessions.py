@@ -132,7 +132,12 @@ async def test_a_refused_sign_in_keeps_the_address_and_never_the_password(browse
 @pytest.mark.threat("A12")
 async def test_headers_of_a_proxy_that_nobody_trusts_change_nothing(browser: Make, seed: Seed) -> None:
     nobody = await browser()
-    spoof = {"host": "evil.example", "x-forwarded-for": "1.2.3.4", "x-forwarded-host": "evil.example", "x-remote-user": "ada"}
+    spoof = {
+        "host": "evil.example",
+        "x-forwarded-for": "1.2.3.4",
+        "x-forwarded-host": "evil.example",
+        "x-remote-user": "ada",
+    }
     answer = await nobody.get("/services", headers=spoof)
     assert answer.headers["location"] == "/sign-in?next=/services"
     assert "evil.example" not in (await nobody.get("/sign-in", headers=spoof)).text

@@ -117,7 +117,9 @@ async def test_a_form_without_the_sessions_own_token_is_refused(browser: Make, s
 
 
 @pytest.mark.threat("B11")
-async def test_every_post_needs_a_token_or_is_for_visitors(app: FastAPI, browser: Make, world: World, seed: Seed) -> None:
+async def test_every_post_needs_a_token_or_is_for_visitors(
+    app: FastAPI, browser: Make, world: World, seed: Seed
+) -> None:
     for_visitors = {"/sign-in", "/setup/none"}
     before = await contents(world)
     for who in ("root", "ed", "bo"):
@@ -246,7 +248,13 @@ async def test_what_nobody_foresaw_is_a_page_without_a_traceback(
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/nothing", 404), ("/services/nothing", 404), ("/hosts/nothing", 404), ("/requests/R-ZZZZ", 404), ("/people", 403)],
+    [
+        ("/nothing", 404),
+        ("/services/nothing", 404),
+        ("/hosts/nothing", 404),
+        ("/requests/R-ZZZZ", 404),
+        ("/people", 403),
+    ],
 )
 async def test_an_error_says_what_to_do_next(browser: Make, seed: Seed, path: str, status: int) -> None:
     ada = await browser("ada")
