@@ -18,7 +18,7 @@ from app.core.service import Host, JsonCheck, Service, TcpCheck
 from app.core.verdict import Answer, Code, Finding, Need, Sign, Verdict
 from app.core.warrant import Warrant, digest_of
 from app.flow.evidence import Evidence, Touched, claim_digest
-from app.flow.ids import new_id, salted, stamp
+from app.flow.ids import Stamp, new_id, salted, stamp
 from app.flow.ports import World
 from app.identity.passwords import hash_password
 from app.store import output, people, requests, services
@@ -307,12 +307,12 @@ class Seed:
         shown = evidence(at, code=code)
         await services.record_proof(self.world.db, service, str(code), str(shown.need.answer), at, shown.text())
 
-    def stamp(self, who: str = "") -> dict[str, object]:
+    def stamp(self, who: str = "") -> Stamp:
         """Return what an event carries, by a person or by Askfirst."""
-        return dict(self._stamp(self.accounts[who].person.id if who else SYSTEM))
+        return self._stamp(self.accounts[who].person.id if who else SYSTEM)
 
-    def _stamp(self, by: str = SYSTEM) -> dict[str, object]:
-        return dict(stamp(self.world.clock.now(), by))  # type: ignore[return-value]
+    def _stamp(self, by: str = SYSTEM) -> Stamp:
+        return stamp(self.world.clock.now(), by)
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import Any
 import asyncssh
 import pytest
 
+from app.core.policy import Role
 from app.core.registry import Registry, difference, with_entry
 from app.core.service import Host
 from app.flow import people
@@ -43,7 +44,7 @@ async def revision(world: World) -> str:
 async def alone(world: World, seed: Seed) -> None:
     """Leave one editor only."""
     await people.set_rights(
-        world, seed.accounts["root"].person, seed.accounts["fay"].person.id, ["auditor"], [], is_enabled=True
+        world, seed.accounts["root"].person, seed.accounts["fay"].person.id, [Role.AUDITOR], [], is_enabled=True
     )
 
 

@@ -69,11 +69,16 @@ def test_every_state_verdict_need_role_and_level_has_its_words() -> None:
 def test_every_icon_and_every_class_of_a_state_exists() -> None:
     marks = TEXTS["parts/marks.html"]
     drawn = set(re.findall(r'^  "(\w+)": ', marks, re.MULTILINE))
-    used = {sign.icon for sign in (*words.STATES.values(), *words.NEEDS.values(), *words.VERDICTS.values())}
+    signs: list[words.Sign | words.Reading] = [
+        *words.STATES.values(),
+        *words.NEEDS.values(),
+        *words.VERDICTS.values(),
+    ]
+    used = {sign.icon for sign in signs}
     used |= {icon for text in TEXTS.values() for icon in re.findall(r'icon\("(\w+)"', text)}
     assert used <= drawn
     css = (STATIC / "ask.css").read_text()
-    tones = {sign.tone for sign in (*words.STATES.values(), *words.NEEDS.values(), *words.VERDICTS.values())}
+    tones = {sign.tone for sign in signs}
     assert [tone for tone in tones if f"\n.{tone} {{" not in css] == []
 
 
