@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.errors import Refused
@@ -43,6 +44,12 @@ class Database:
                         yield connection
         except DBAPIError as error:
             raise sqlite.explain(error) from error
+        except PoolTimeout as error:
+            raise Refused(
+                "Too many questions are asked of the database at once.",
+                code="store_busy",
+                next_step="Try again in a minute.",
+            ) from error
 
     async def write(self, change: Callable[[Tx], Awaitable[T]]) -> T:
         """Make one change, and return when it is durable: see ``Writer.write``."""

@@ -21,18 +21,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import rfc8785
-from sqlalchemy import insert, select
+from sqlalchemy import select
+from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.commitment import Text
 from app.core.errors import Broken, Conflict
 from app.core.events import epoch, iso
 from app.store import sqlite
-from app.store.tables import AUDIT, TEXTS
+from app.store.tables import AUDIT
 
 FIRST = bytes(32)
 SLACK_SECONDS = 60.0
 _APPEND = "INSERT INTO audit (seq, body, prev, hash) VALUES (?, ?, ?, ?)"
+_KEEP = sql("INSERT INTO texts (commitment, salt, body) VALUES (:commitment, :salt, :body) ON CONFLICT DO NOTHING")
 _NOTE_LATE = "INSERT INTO late (seq, at) VALUES (?, ?)"
 
 
@@ -118,12 +120,12 @@ class Tx:
 
     async def keep(self, texts: Iterable[Text]) -> None:
         """Keep the texts that events of this change name by their commitments."""
-        for text in texts:
-            known = select(TEXTS.c.salt).where(TEXTS.c.commitment == text.commitment)
-            if (await self.connection.execute(known)).one_or_none() is None:
-                body = text.body.encode("utf-8", "surrogateescape")
-                row = {"commitment": text.commitment, "salt": text.salt, "body": body}
-                await self.connection.execute(insert(TEXTS).values(row))
+        rows = [
+            {"commitment": text.commitment, "salt": text.salt, "body": text.body.encode("utf-8", "surrogateescape")}
+            for text in texts
+        ]
+        if rows:
+            await self.connection.execute(_KEEP, rows)
 
     async def keep_words(self, body: str) -> str:
         """Keep a text that was written just now, with a fresh salt, and return its commitment; nothing for no text."""

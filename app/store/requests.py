@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import insert, select, update
+from sqlalchemy import text as sql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,7 +22,7 @@ from app.store import projection
 from app.store.engine import Database
 from app.store.listing import Filter, Page, Row, count, page, stream
 from app.store.log import Tx, body_in, canonical, id_is_used
-from app.store.tables import AUDIT, DECISIONS, KEYS, REQUESTS, TEXTS, WORDS
+from app.store.tables import AUDIT, DECISIONS, KEYS, REQUESTS, TEXTS
 
 # Lists have a file of their own; callers find every question about requests here.
 __all__ = [
@@ -43,6 +44,8 @@ __all__ = [
     "too_late",
     "wanting",
 ]
+
+_KEEP_WORD = sql("INSERT INTO words (word, seq) VALUES (:word, :seq) ON CONFLICT DO NOTHING")
 
 
 async def create(
@@ -249,7 +252,5 @@ async def _project(connection: AsyncConnection, after: Request, event: Event, se
 
 
 async def _keep_words(connection: AsyncConnection, seq: int, reasons: list[str]) -> None:
-    for word in projection.words_of(" ".join(reasons)):
-        known = select(WORDS.c.seq).where(WORDS.c.word == word, WORDS.c.seq == seq)
-        if (await connection.execute(known)).first() is None:
-            await connection.execute(insert(WORDS).values(word=word, seq=seq))
+    if rows := [{"word": word, "seq": seq} for word in projection.words_of(" ".join(reasons))]:
+        await connection.execute(_KEEP_WORD, rows)
