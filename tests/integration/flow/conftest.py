@@ -35,6 +35,7 @@ class Stage:
     alpha: FakeHost
     hosts: FakeHosts
     clock: FakeClock
+    url: str
     who: dict[str, Person] = field(default_factory=dict)
 
     @property
@@ -118,8 +119,9 @@ async def stage(tmp_path: Path, empty: Path) -> AsyncIterator[Stage]:
     alpha = hosts.add("alpha")
     alpha.supervise()
     clock.advance(600)
-    db = await open_copy(empty, f"sqlite:///{tmp_path}/data/askfirst.db")
-    made = Stage(World(db, hosts, clock, News(), limits=Limits(), worker="one"), alpha, hosts, clock)
+    url = f"sqlite:///{tmp_path}/data/askfirst.db"
+    db = await open_copy(empty, url)
+    made = Stage(World(db, hosts, clock, News(), limits=Limits(), worker="one"), alpha, hosts, clock, url)
     for name in ("ada", "bo", "cy"):
         await made.add(name)
     await made.register(replace(alpha.claim(), checks=(CHECK,)))

@@ -19,6 +19,7 @@ from app.store.verify import verify
 from tests.fakes.cut import Cut
 from tests.fakes.hosts import FakeHosts
 from tests.integration.flow.conftest import Stage
+from tests.integration.store.sample import disarmed
 
 UNIT = "lab:pypnm-gui"
 
@@ -92,6 +93,7 @@ async def test_a_cut_line_is_settled_by_burn_or_read(stage: Stage, cut: Cut, sta
     approved = await stage.approve(await stage.waiting())
     stage.hosts.cut_at["alpha"] = cut
     worker = Worker(stage.world)
+    after = approved
     for _ in range(5):
         after = await stage.work(approved, worker)
         stage.clock.advance(3)
@@ -99,6 +101,16 @@ async def test_a_cut_line_is_settled_by_burn_or_read(stage: Stage, cut: Cut, sta
     kinds = [event.type for event in await requests.events(stage.db, approved.id)]
     assert kinds.count("run_started") == 1
     assert (await verify(stage.db)).differences == []
+
+
+@pytest.mark.law(5)
+@pytest.mark.threat("B16")
+async def test_a_text_that_was_changed_in_the_store_is_not_run(stage: Stage) -> None:
+    approved = await stage.approve(await stage.waiting())
+    text = (await requests.text(stage.db, approved.warrant or "") or "").replace("restart\n", "restarX\n", 1)
+    disarmed(stage.url, ("UPDATE texts SET body = ? WHERE commitment = ?", (text.encode(), approved.warrant)))
+    after = await stage.work(approved)
+    assert (after.state, stage.alpha.spool) == (State.APPROVED, {})
 
 
 @pytest.mark.law(12)

@@ -123,6 +123,16 @@ async def test_an_approver_who_was_disabled_before_the_run_takes_the_yes_along(s
     assert stage.alpha.runs() == 0
 
 
+async def test_a_stranger_s_yes_does_not_even_reach_the_host(stage: Stage) -> None:
+    odo = await stage.add("odo", roles=frozenset({Role.AUDITOR}), groups=())
+    waiting = await stage.waiting()
+    stage.clock.advance(200)
+    probes = len(stage.hosts.probes)
+    attempt = Attempt(odo, Via.SESSION, stage.clock.now(), waiting.digest)
+    assert await _refused(stage, attempt, waiting.id) == "not_approver"
+    assert len(stage.hosts.probes) == probes
+
+
 async def test_what_a_session_remembers_of_roles_does_not_count(stage: Stage) -> None:
     waiting = await stage.waiting()
     admin = await stage.add("root", roles=frozenset({Role.ADMIN}), groups=())
