@@ -211,8 +211,7 @@ def _found(found: Found, claimed: str, ways: Ways) -> Finding:
         observed = f"{shown}: {visible(found.obstacle, 300)}"
         return _differs("name", claimed, observed, Code.NO_SUCH_UNIT, advice.obstacle(ways))
     for holder in (*ways.holders, *ways.owners):
-        is_other = holder.owner.manager == ways.service.manager and holder.owner.unit != found.unit
-        if is_other and not ways.is_by_hand:
+        if holder.owner.manager == ways.service.manager and holder.owner.unit != found.unit:
             other = visible(holder.owner.unit or "a name that could not be asked", 200)
             observed = f"{shown}; yet {advice.holder_words(holder, ways)} belongs to {other}"
             return _differs("name", claimed, observed, Code.AMBIGUOUS, advice.another_unit(holder, ways))

@@ -48,6 +48,14 @@ def with_identity(service: Service, *lines: str) -> Facts:
     return replace(FACTS, identity=MappingProxyType({**FACTS.identity, service.name: lines}))
 
 
+def with_record(manager: str, name: str, **changed: str) -> Facts:
+    records = tuple(
+        replace(record, fields=MappingProxyType({**record.fields, **changed})) if record.get("id") == name else record
+        for record in FACTS.own[manager]
+    )
+    return replace(FACTS, own=MappingProxyType({**FACTS.own, manager: records}))
+
+
 @pytest.mark.law(1)
 @pytest.mark.parametrize("service", [GUI, UNIT, API, BY_HAND], ids=lambda service: service.name)
 def test_a_right_claim_is_verified_with_every_finding_there(service: Service) -> None:
@@ -130,8 +138,10 @@ def test_who_may_not_see_is_told_how_to_grant_sight() -> None:
     blind = replace(
         with_listeners(lambda each: replace(each, pids=())), uid=1000, user="askfirst", own=MappingProxyType({})
     )
-    step = judged(GUI, blind).next_step
-    assert "sudo" in step
+    verdict = judged(GUI, blind)
+    assert "sudo" in verdict.next_step
+    seen = replace(blind, listeners=FACTS.listeners)
+    assert finding(judged(GUI, seen), "manager").agrees is None
 
 
 @pytest.mark.law(1)
@@ -193,6 +203,8 @@ def test_an_identity_of_another_incarnation_than_the_one_proved_is_blind() -> No
         verdict = judged(GUI, with_identity(GUI, *changed))
         assert verdict.code is Code.BLIND
         assert finding(verdict, "identity").agrees is None
+        none_named = finding(verdict, "identity").observed == "no process is named in it"
+        assert none_named is (changed == lines[:1])
 
 
 def test_an_identity_without_the_managers_mark_is_blind() -> None:
@@ -244,6 +256,7 @@ def test_what_root_runs_and_nobody_could_look_at_is_blind() -> None:
     assert finding(judged(unsafe, seen), "safety").agrees is None
     assert judged(unsafe, replace(seen, writable=FACTS.writable)).code is Code.UNSAFE
     assert pid in seen.processes
+    assert judged(API, with_processes(replace(main_of(API), exe=None))).is_verified
 
 
 def test_nothing_running_is_down_and_a_start_only_where_the_claim_allows_it() -> None:
@@ -264,6 +277,22 @@ def test_the_ports_of_a_start_are_judged_again_once_it_runs() -> None:
     assert start.is_verified
     assert finding(start, "ports").observed == "4 is held by nobody; judged again once it is started"
     assert finding(judged(replace(claim("down"), ports=(4,))), "ports").code is Code.DOWN
+
+
+def test_the_user_and_path_of_a_start_are_the_managers_word_or_judged_again_once_it_runs() -> None:
+    start = replace(claim("lazy-start"), user="rbron", path="/opt/pypnm-gui-lab", ports=(4,))
+    assert judged(start).is_verified
+    assert judged(replace(start, user="root")).code is Code.WRONG_USER
+    silent = with_record("systemd", "lazy.service", user="", dir="")
+    assert judged(start, silent).is_verified
+    assert finding(judged(start, silent), "user").observed == "nothing runs: judged once it is started"
+    assert finding(judged(replace(start, start=False), silent), "user").code is Code.DOWN
+
+
+def test_each_claimed_port_is_told_by_itself() -> None:
+    observed = finding(judged(replace(GUI, ports=(5050, 5099))), "ports").observed
+    assert observed.startswith("0.0.0.0:5050 is held by its own process")
+    assert observed.endswith("5099 is held by nobody")
 
 
 def test_a_claim_that_allows_a_start_is_a_restart_while_it_runs() -> None:
@@ -317,6 +346,15 @@ def test_a_service_restarted_by_hand_still_has_its_user_path_and_port() -> None:
     assert judged(replace(service, ports=(4,))).code is Code.DOWN
 
 
+def test_a_name_that_fits_more_than_one_is_a_question() -> None:
+    two = replace(claim("gui-5053-by-hand"), ports=(), path="/opt/pypnm-gui-lab")
+    verdict = judged(two)
+    assert verdict.code is Code.AMBIGUOUS
+    assert finding(verdict, "name").agrees is False
+    assert finding(verdict, "process").code is Code.AMBIGUOUS
+    assert verdict.next_step.startswith("Which of `gunicorn ")
+
+
 def test_a_path_may_be_shared_where_the_main_process_is_in_it() -> None:
     others = {each.pid for each in FACTS.processes.values() if each.cwd == "/opt/pypnm-gui-lab"} - set(judged(GUI).pids)
     assert others
@@ -327,6 +365,12 @@ def test_where_no_port_is_claimed_the_path_leads_to_who_runs_there() -> None:
     verdict = judged(replace(claim("report-docker-gui"), ports=(), path="/opt/pypnm-gui-lab"))
     assert verdict.code is Code.NO_SUCH_UNIT
     assert finding(verdict, "manager").code is Code.WRONG_MANAGER
+
+
+def test_where_nothing_runs_by_a_name_the_path_tells_who_else_works_there() -> None:
+    verdict = judged(replace(claim("down"), path="/opt/pypnm-gui-lab"))
+    assert verdict.code is Code.WRONG_MANAGER
+    assert finding(verdict, "process").code is Code.DOWN
 
 
 def test_unclaimed_aspects_are_shown_and_ask_nothing() -> None:
@@ -344,13 +388,7 @@ def test_a_user_that_cannot_be_seen_in_a_path_that_cannot_be_seen_is_no_agreemen
 
 
 def test_a_word_that_no_warrant_can_hold_is_not_verified() -> None:
-    records = tuple(
-        replace(record, fields=MappingProxyType({**record.fields, "id": "odd\\x2d.service", "names": UNIT.unit}))
-        if record.get("id") == UNIT.unit
-        else record
-        for record in FACTS.own["systemd"]
-    )
-    verdict = judged(UNIT, replace(FACTS, own=MappingProxyType({**FACTS.own, "systemd": records})))
+    verdict = judged(UNIT, with_record("systemd", UNIT.unit, id="odd\\x2d.service", names=UNIT.unit))
     assert finding(verdict, "restart").agrees is None
 
 
