@@ -28,6 +28,10 @@ from app.store.engine import Database, open_database
 from app.store.log import Tx
 
 _SKEW_SECONDS = 5.0
+_TAMPERING = (
+    "UPDATE audit SET prev = prev WHERE seq = (SELECT max(seq) FROM audit)",
+    "DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ async def _of_the_database(settings: Settings) -> list[Checked]:
 async def _append_only(db: Database) -> Checked:
     """Try to change and to take away an event; both must be refused. What is tried is taken back."""
     name = "append-only log"
-    for words in ("UPDATE audit SET prev = prev", "DELETE FROM audit"):
+    for words in _TAMPERING:
 
         async def change(tx: Tx, words: str = words) -> None:
             try:

@@ -63,7 +63,9 @@ def test_every_claim_is_proved_before_the_page_opens(demo: Demo, token: str) -> 
         services = {
             each["name"]: each["proof"]["verdict"] for each in client.get("/api/v1/services").json()["services"]
         }
-    assert services.pop("pypnm-gui") == services.pop("pypnm-api") == "VERIFIED"
+    assert services.pop("pypnm-gui") == "VERIFIED"
+    # Where the demo itself runs as a unit of systemd, what it starts by hand is that unit's.
+    assert services.pop("pypnm-api") in {"VERIFIED", "WRONG_MANAGER"}
     assert {each.service: services[each.service] in each.verdicts for each in REPORT} == dict.fromkeys(services, True)
 
 
