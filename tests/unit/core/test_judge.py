@@ -133,6 +133,11 @@ def test_a_hidden_holder_is_never_agreement(service: Service) -> None:
     assert finding(verdict, "ports").agrees is None
 
 
+def test_a_hidden_holder_of_a_port_that_is_not_claimed_is_no_matter() -> None:
+    elsewhere = with_listeners(lambda each: replace(each, pids=()) if each.port == 5054 else each)
+    assert judged(GUI, elsewhere).is_verified
+
+
 @pytest.mark.law(1)
 def test_who_may_not_see_is_told_how_to_grant_sight() -> None:
     blind = replace(
@@ -180,6 +185,7 @@ def test_a_manager_that_is_not_what_it_says_is_not_believed() -> None:
     assert not verdict.is_verified
     assert finding(verdict, "manager").agrees is False
     assert "not proved" in finding(verdict, "manager").observed
+    assert finding(verdict, "ports").agrees is False
 
 
 @pytest.mark.law(1)
@@ -365,6 +371,14 @@ def test_where_no_port_is_claimed_the_path_leads_to_who_runs_there() -> None:
     verdict = judged(replace(claim("report-docker-gui"), ports=(), path="/opt/pypnm-gui-lab"))
     assert verdict.code is Code.NO_SUCH_UNIT
     assert finding(verdict, "manager").code is Code.WRONG_MANAGER
+
+
+def test_a_persons_shell_in_the_path_is_not_taken_for_the_service() -> None:
+    shell = replace(FACTS.processes[holding(5053, FACTS)[0]], pid=77_777, argv=("bash",), comm="bash", cwd="/srv")
+    typing = with_processes(shell)
+    verdict = judged(Service("x", "alpha", "lab-team", "docker", "x", None, "/srv"), typing)
+    assert "process 77777" not in finding(verdict, "manager").observed
+    assert f"process {holding(5063, FACTS)[0]} " in finding(verdict, "manager").observed
 
 
 def test_where_nothing_runs_by_a_name_the_path_tells_who_else_works_there() -> None:
