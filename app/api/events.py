@@ -23,6 +23,9 @@ from app.store import output, people, requests
 router = APIRouter(prefix="/requests", tags=["requests"])
 _POLL_SECONDS = 1.0
 _GROWING = frozenset({State.RUNNING, State.UNKNOWN})
+_ITEMS = (
+    "Each item's event says what its data is: `happened` a Happened, `printed` a Printed, at last `ended` an Ended."
+)
 LastId = Annotated[
     str,
     Header(
@@ -39,7 +42,7 @@ async def _follower(caller: Reader, request_id: str) -> Request:
 @router.get(
     "/{request_id}/events",
     response_class=EventSourceResponse,
-    responses=problems(404, 409, 429),
+    responses={**problems(404, 409, 429), 200: {"description": _ITEMS}},
     operation_id="followRequest",
 )
 async def follow(

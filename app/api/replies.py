@@ -6,8 +6,13 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.api.problems import MEDIA_TYPE
-from app.api.schemas import FieldError, Problem
+from app.api.schemas import Ended, FieldError, Happened, Printed, Problem
 
+_DESCRIPTION = """Nothing is restarted before the host itself has proved what runs there, and a human has clicked.
+
+Scripts and agents ask, look and follow here; a person decides, on the page of the request. A refusal is a problem
+document with a stable `code` and what to do in `next`. Times are UTC. A body is at most 64 KiB; no field may be sent
+twice."""
 _REF = "#/components/schemas/Problem"
 _WHY: dict[int, tuple[str, str, str, str]] = {
     400: ("The address or the body is ambiguous.", "sent_twice", "'service' was sent twice.", "Send each field once."),
@@ -57,13 +62,14 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def describe(app: FastAPI) -> None:
-    """Add the problem document to /openapi.json, which the responses refer to by name."""
+    """Add to /openapi.json what its responses refer to by name: the problem document, and the items of a stream."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = plain()
+        document["info"]["description"] = _DESCRIPTION
         components = document.setdefault("components", {}).setdefault("schemas", {})
-        for model in (Problem, FieldError):
+        for model in (Problem, FieldError, Happened, Printed, Ended):
             shape = model.model_json_schema(ref_template="#/components/schemas/{model}")
             shape.pop("$defs", None)
             components[model.__name__] = shape

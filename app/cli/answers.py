@@ -125,6 +125,10 @@ def attempt(run: Callable[[], Awaitable[T]], *, as_json: bool = False) -> T:
         fail(_of_the_machine(error), as_json=as_json)
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(130) from None
+    except Exception as error:
+        if os.environ.get("ASKFIRST_TRACE"):
+            raise
+        fail(_fault(error), as_json=as_json)
 
 
 def show(lines: Iterable[Line | str]) -> None:
@@ -182,6 +186,14 @@ def _unreadable_settings(error: ValidationError) -> Refused:
         f"A setting does not fit: {names}.",
         code="bad_setting",
         next_step="Correct it, or take it away for its default.",
+    )
+
+
+def _fault(error: Exception) -> Broken:
+    return Broken(
+        f"This is a fault of Askfirst: {type(error).__name__}: {error}",
+        code="fault",
+        next_step="Report it with what you did; ASKFIRST_TRACE=1 shows where it happened.",
     )
 
 

@@ -90,7 +90,15 @@ async def connected(base_url: str, token: str) -> AsyncIterator[Server]:
             next_step="Make one with `askfirst token create`, and set ASKFIRST_TOKEN (and ASKFIRST_BASE_URL).",
         )
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=base_url, headers=headers, timeout=_SECONDS, trust_env=False) as client:
+    try:
+        client = httpx.AsyncClient(base_url=base_url, headers=headers, timeout=_SECONDS, trust_env=False)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise Refused(
+            f"ASKFIRST_BASE_URL or ASKFIRST_TOKEN cannot be used: {error}.",
+            code="bad_setting",
+            next_step="Write the address as http://127.0.0.1:8770, and the token as it was printed.",
+        ) from error
+    async with client:
         yield Server(client)
 
 

@@ -202,6 +202,24 @@ def test_asking_needs_a_server_and_a_token_and_says_so(people: Command) -> None:
     assert "No server answers at http://127.0.0.1:9" in silent.stderr
 
 
+@pytest.mark.parametrize(("url", "token"), [("http://[x", "af_x"), ("gopher:", "af_x"), ("http://127.0.0.1:9", "ü")])
+def test_an_address_or_a_token_that_is_none_is_told_in_words(askfirst: Command, url: str, token: str) -> None:
+    done = askfirst("request", "show", "R-0000", ASKFIRST_BASE_URL=url, ASKFIRST_TOKEN=token)
+    assert done.exit_code in {1, 2}
+    assert "fault" not in done.stderr
+
+
+def test_a_fault_of_ours_is_a_sentence_and_its_place_is_shown_on_request(people: Command) -> None:
+    with sqlite3.connect(Path(people.environment["ASKFIRST_DATA_DIR"]) / "askfirst.db") as connection:
+        connection.execute("UPDATE registry_revision SET revision = 'none'")
+    connection.close()
+    done = people.process("registry", "export")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "fault of Askfirst" in done.stderr
+    assert "Traceback" in people.process("registry", "export", ASKFIRST_TRACE="1").stderr
+
+
 def test_an_error_is_json_too_where_json_was_asked_for(people: Command) -> None:
     done = people("verify", "nothing", "--json")
     assert json.loads(done.stdout)["code"] == "no_such_service"
