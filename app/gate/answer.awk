@@ -46,7 +46,7 @@ function need_descendants(    pid, step, stat) {
 END {
     read_processes()
     if (is_probe) { need_descendants(); read_processes() }
-    read_links()
+    read_files()
     read_users()
     if (!is_probe) { say_identity(words[1]); exit }
     say_processes()
@@ -66,7 +66,7 @@ function say_identity(service,    lines, count, pids, i) {
     count = split(mains[service], pids, " ")
     sort(pids, count, 1)
     for (i = 1; i <= count; i++) {
-        if (!(pids[i] in start)) continue
+        if (!(pids[i] in uid)) continue
         guard_main(service, pids[i])
         say_line(service, "process%20" pids[i] "%20" start[pids[i]] "%20" \
                  enc(enc(user_of(uid[pids[i]]))) "%20" (pids[i] in cwd ? enc(cwd[pids[i]]) : "-"))

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 
 from app.core.errors import Refused
-from app.core.service import PATH, UNIT, USER, Service
+from app.core.service import NAME, PATH, UNIT, USER, Service
 from app.managers import MANAGERS
 
 _SHELL = ("frame.sh", "probe.sh", "run.sh")
@@ -32,8 +32,7 @@ _TEXTS = {
 }
 _NONCE = re.compile(r"[0-9a-f]{32}")
 _ID = re.compile(r"[0-9A-Za-z]{20,64}")
-_NAME = re.compile(r"[a-z0-9-]{1,40}")
-_PRINTABLE = re.compile(r"(?:[ -~]+\n)+")
+_WARRANT = re.compile(r"askfirst-warrant [ -~]+\n(?:[a-z-]+ [ -~]+\n)+")
 _MOST_BYTES = 100_000  # a shell variable of the host's that goes through its environment
 
 
@@ -79,8 +78,8 @@ def probe_input(nonce: str, services: Sequence[Service]) -> bytes:
 
 def restart_input(nonce: str, warrant: str) -> bytes:
     """Ask for the one run of a warrant, given as its text."""
-    if not _PRINTABLE.fullmatch(warrant):
-        raise _unfit("the warrant is not lines of printable ASCII")
+    if not _WARRANT.fullmatch(warrant):
+        raise _unfit("the warrant is not lines of a key and printable ASCII")
     return _input("restart", nonce, warrant.splitlines())
 
 
@@ -109,8 +108,8 @@ def _id(request_id: str) -> str:
 
 def _claim(service: Service) -> str:
     forms = (
-        (_NAME, service.name),
-        (_NAME, service.manager),
+        (NAME, service.name),
+        (NAME, service.manager),
         (UNIT, service.unit),
         (USER, service.user),
         (PATH, service.path),

@@ -13,7 +13,7 @@ BEGIN {
 
 function read_code(path,    command, line, word) {
     is_read[path] = 1
-    command = "timeout 5 sh -c " quoted(ENVIRON["AF_READ_CODE"]) " code " quoted(path) " 2>/dev/null"
+    command = "exec timeout 5 sh -c " quoted(ENVIRON["AF_READ_CODE"]) " code " quoted(path) " 2>/dev/null"
     while (files[path] < MOST_FILES && (command | getline line) > 0) {
         if (line ~ /^file [0-9.]+ /) {
             files[path]++

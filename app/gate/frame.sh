@@ -99,6 +99,13 @@ af_switch() {
     esac
 }
 
+# AF_UID, AF_NAME, without a program where the user is an ordinary one of /etc/passwd.
+af_who_am_i() {
+    while read -r af_key AF_UID af_x; do [ "$af_key" != Uid: ] || break; done </proc/self/status
+    while IFS=: read -r AF_NAME af_x af_key af_x; do [ "$af_key" != "$AF_UID" ] || return 0; done </etc/passwd
+    AF_NAME=$(id -un)
+}
+
 # Nothing of the session's environment reaches what the gate runs, but for its PATH, after all of the system's: a manager in
 # a virtual environment may lie there. Not so through sudo: then it is another's PATH than the one who runs things.
 af_environment() {
@@ -109,9 +116,7 @@ af_environment() {
     cd / || exit 64
     af_session=${PATH:-/}
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C LANG=C SYSTEMD_PAGERSECURE=1 PAGER=cat
-    af_me=$(id)
-    AF_UID=${af_me#uid=} AF_NAME=${af_me#*"("}
-    AF_UID=${AF_UID%%[!0-9]*} AF_NAME=${AF_NAME%%")"*}
+    af_who_am_i
     [ -n "${SUDO_UID-}" ] || PATH=$PATH:$af_session
     export PATH LC_ALL LANG SYSTEMD_PAGERSECURE PAGER AF_UID AF_NAME
     read -r AF_BOOT </proc/sys/kernel/random/boot_id
@@ -128,7 +133,7 @@ af_main() {
     af_say "askfirst-gate 1 nonce=$AF_NONCE verb=$AF_VERB gate=$AF_DIGEST"
     case "$AF_NEWLINE$AF_DATA" in
     *"${AF_NEWLINE}end") AF_DATA=${AF_DATA%end} AF_DATA=${AF_DATA%"$AF_NEWLINE"} ;;
-    *) AF_VERB=cut ;;
+    *) AF_VERB='cut' ;;
     esac
     case $AF_VERB in
     probe) af_probe ;;

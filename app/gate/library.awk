@@ -8,6 +8,7 @@ BEGIN {
     }
     CAP = 4096              # bytes of one value; what is cut ends in an ellipsis
     NEWLINE = "\n"
+    GREP = "grep -a"
 }
 
 function enc(text,    out, cut) {
@@ -50,31 +51,41 @@ function first_line(file,    line) {
     return line
 }
 
-# All of a small file of procfs, its lines joined as they were.
-function whole(file,    line, text, lines) {
-    while ((getline line < file) > 0) { text = lines++ ? text NEWLINE line : line; if (length(text) > 65536) break }
-    close(file)
-    return text
+# Files of processes are read by grep, many at once, and never by getline: mawk ends altogether where a process goes away
+# between open and read. grep puts the file's name before each line, so that no text can pass for another process's.
+# busybox's grep knows no -a, and needs none.
+function read_stats(    tries, command, line) {
+    for (tries = 1; tries <= 2 && !stats; tries++) {
+        if (tries == 2) GREP = "grep"
+        command = "cd /proc; exec " GREP " \"\" /dev/null [0-9]*/stat 2>/dev/null"
+        while ((command | getline line) > 0) take_stat(line)
+        close(command)
+    }
+}
+
+function take_stat(line,    cut, pid) {
+    cut = index(line, "/")
+    pid = substr(line, 1, cut - 1)
+    line = substr(line, cut + 6)
+    if (pid in STAT) line = STAT[pid] NEWLINE line
+    STAT[pid] = line
+    stats++
 }
 
 # Fields of /proc/PID/stat from the state on (1 state, 2 parent, 20 start), and the name. A name may hold newlines and ") ",
-# which the kernel does not escape there: so the whole file is read, and cut at its last ") ".
-function read_stat(pid, fields,    text) {
-    text = whole("/proc/" pid "/stat")
-    if (!match(text, /.*\) /)) return 0
-    STAT_NAME = substr(text, index(text, "(") + 1, RLENGTH - index(text, "(") - 2)
-    return split(substr(text, RLENGTH + 1), fields, " ") >= 20
+# which the kernel does not escape there: so the whole text is taken, and cut at its last ") ".
+function read_stat(pid, fields) {
+    if (!stats) read_stats()
+    if (!(pid in STAT) || !match(STAT[pid], /.*\) /)) return 0
+    STAT_NAME = substr(STAT[pid], index(STAT[pid], "(") + 1, RLENGTH - index(STAT[pid], "(") - 2)
+    return split(substr(STAT[pid], RLENGTH + 1), fields, " ") >= 20
 }
 
-# The cgroup that tells the manager: v1's systemd hierarchy, or the unified one where that says nothing.
-function read_cgroup(pid,    file, line, named, unified) {
-    file = "/proc/" pid "/cgroup"
-    while ((getline line < file) > 0) {
-        if (line ~ /^[0-9]+:name=systemd:/) { sub(/^[^:]*:[^:]*:/, "", line); named = line }
-        else if (line ~ /^0::/) unified = substr(line, 4)
-    }
-    close(file)
-    return length(named) > 1 ? named : unified
+# Of the lines of /proc/PID/cgroup the one that tells the manager: v1's systemd hierarchy, or the unified one where that says
+# nothing. Call with each line, then read CGROUP[pid].
+function take_cgroup(pid, line) {
+    if (line ~ /^[0-9]+:name=systemd:/) { sub(/^[^:]*:[^:]*:/, "", line); if (length(line) > 1) CGROUP[pid] = line }
+    else if (line ~ /^0::/ && !(pid in CGROUP)) CGROUP[pid] = substr(line, 4)
 }
 
 function quoted(text) { gsub(/\047/, "\047\\\047\047", text); return "\047" text "\047" }

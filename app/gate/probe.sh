@@ -21,10 +21,8 @@ af_read_claims() {
 af_scan() {
     AF_COMMS='' AF_CALLED=$AF_NEWLINE AF_HOLDERS='' AF_CGROUPS='' AF_BORN=0 AF_TICKS=100 AF_SEEN=''
     export AF_WATCH AF_ALL_CLAIMS
-    set +f
-    af_seen=$(printf '%s\n' /proc/[0-9]* | awk "$AF_AWK$AF_SCAN" && echo '~whole')
-    set -f
-    [ "${af_seen%"~whole"}" != "$af_seen" ] || AF_SEEN=$(af_blind processes 'reading /proc took too long')$AF_NEWLINE
+    af_seen=$(awk "$AF_AWK$AF_SCAN" </dev/null && echo '~whole')
+    [ "${af_seen%"~whole"}" != "$af_seen" ] || AF_SEEN=$(af_blind processes '/proc could not be read to its end')$AF_NEWLINE
     IFS=$AF_NEWLINE
     for af_line in $af_seen; do
         case $af_line in

@@ -21,59 +21,63 @@ function read_processes() {
 function read_process(pid,    stat) {
     if (!read_stat(pid, stat)) return
     parent[pid] = stat[2]; start[pid] = stat[20]; name[pid] = STAT_NAME
-    read_status(pid)
-    cgroup[pid] = read_cgroup(pid)
     present[++presents] = pid
     need(stat[2])
 }
 
-function read_status(pid,    file, line, word, count) {
-    file = "/proc/" pid "/status"
-    while ((getline line < file) > 0) {
-        if (line ~ /^Uid:/) { split(line, word); uid[pid] = word[3] }
-        else if (line ~ /^NSpid:/) { count = split(line, word); if (count > 2) inner[pid] = word[count]; break }
-    }
-    close(file)
-    wanted_uid[uid[pid]] = 1
-}
-
-# Arguments stand apart by NUL. busybox awk ends a line there, so that each argument is a line of its own (and one that holds
-# a newline looks like two); the others keep NUL inside the line.
-function arguments(pid,    file, line, out, parts, size) {
-    file = "/proc/" pid "/cmdline"
-    while (size < CAP && (getline line < file) > 0) {
-        out = out (parts++ ? (KEEPS_NUL ? "%0A" : "%00") : "") (line == "" ? "" : enc(line))
-        size += length(line) + 1
-    }
-    close(file)
-    sub(/%00$/, "", out)
-    return out
-}
-
-# What only commands can tell, by one shell: where links lead, whose the executables are and whether they still have a name,
-# and, for a probe, which mapped code was replaced. GNU's `ls -b` escapes every hostile byte; busybox's prints '?' for them.
-# Each line is told by its beginning, which no process can choose.
-function read_links(    i, links, executables, maps, line, command, pid) {
+# What stands in further files, by one shell: uid, inner pid, control group, arguments, where links lead, whose the executables
+# are and whether they still have a name, and, for a probe, which mapped code was replaced. Each line is told by its beginning,
+# which no process can choose: GNU's `ls -b` escapes every hostile byte, busybox's prints '?' for them.
+function read_files(    i, pid, facts, arguments, links, executables, maps, command, line) {
     if (!presents) return
     for (i = 1; i <= presents; i++) {
         pid = present[i]
+        facts = facts " " pid "/status " pid "/cgroup"
+        arguments = arguments " " pid "/cmdline"
         links = links " " pid "/exe " pid "/cwd"
         executables = executables " " pid "/exe"
         if (pid in main_process) maps = maps " " pid "/maps"
     }
-    command = "exec 2>/dev/null; cd /proc; ls -ldnb" links
-    if (is_probe) command = command "; stat -L -c \"%n %u %h\"" executables
-    if (is_probe && claimed && maps != "") command = command "; exec grep -aHE \"^[^ ]+ r.x.* /.*[(]deleted[)]$\"" maps
-    while ((command | getline line) > 0) {
-        if (line ~ /^l/) read_link(line, 1)
-        else if (line ~ /^[0-9]+\/exe /) read_owner(line)
-        else if (line ~ /^[0-9]+\/maps:/) read_map(line)
-    }
+    command = "exec 2>/dev/null; cd /proc; grep -E \"^(Uid|NSpid):|:name=systemd:|^0::\" /dev/null" facts "; ls -ldnb" links
+    if (is_probe)
+        command = command "; " GREP " \"\" /dev/null" arguments " | tr \"\\000\" \"\\001\"" \
+            "; stat -L -c \"%n %u %h\"" executables
+    if (is_probe && claimed && maps != "") command = command "; exec " GREP " -HE \"^[^ ]+ r.x.* /.*[(]deleted[)]$\"" maps
+    while ((command | getline line) > 0) take_line(line)
     close(command)
     if (links_read) return
     command = "cd /proc; exec ls -ldn" links " 2>/dev/null"
     while ((command | getline line) > 0) if (line ~ /^l/) read_link(line, 0)
     close(command)
+}
+
+function take_line(line,    cut, pid, file) {
+    if (line ~ /^l/) { read_link(line, 1); return }
+    if (line ~ /^[0-9]+\/exe /) { read_owner(line); return }
+    if (!match(line, /^[0-9]+\/[a-z]+:/)) return
+    cut = index(line, "/")
+    pid = substr(line, 1, cut - 1)
+    file = substr(line, cut + 1, RLENGTH - cut - 1)
+    line = substr(line, RLENGTH + 1)
+    if (file == "status") read_status(pid, line)
+    else if (file == "cgroup") take_cgroup(pid, line)
+    else if (file == "cmdline") { if (pid in argv) line = argv[pid] NEWLINE line; argv[pid] = line }
+    else if (file == "maps") read_map(pid, line)
+}
+
+function read_status(pid, line,    word, count) {
+    count = split(line, word)
+    if (word[1] == "Uid:") { uid[pid] = word[3]; wanted_uid[word[3]] = 1 }
+    else if (count > 2) inner[pid] = word[count]
+}
+
+# Arguments stand apart by NUL, which not every awk can hold: it has become %01 on the way here.
+function arguments_of(pid,    text) {
+    text = argv[pid]
+    sub(/\001$/, "", text)
+    text = text == "" ? "" : enc(text)
+    gsub(/%01/, "%00", text)
+    return text
 }
 
 function read_link(line, is_escaped,    path, target) {
@@ -94,9 +98,8 @@ function read_owner(line,    word) {
 }
 
 # Code that is still mapped although its file was replaced or removed. What programs make and unlink themselves is no sign.
-function read_map(line,    pid) {
-    pid = substr(line, 1, index(line, "/") - 1)
-    sub(/^[^:]*:[^\/]*/, "", line)
+function read_map(pid, line) {
+    sub(/^[^\/]*/, "", line)
     sub(/ \(deleted\)$/, "", line)
     if (line ~ /^\/(memfd:|dev\/|tmp\/|var\/tmp\/|run\/|SYSV|anon_hugepage)/ || (pid, line) in said_deleted) return
     said_deleted[pid, line] = 1
@@ -132,7 +135,7 @@ function read_users(    line, word, id, missing, command) {
     close("/etc/passwd")
     for (id in wanted_uid) if (id ~ /^[0-9]+$/ && !(id in user_name)) missing = missing " " id
     if (missing == "") return
-    command = "timeout 5 getent passwd" missing " 2>/dev/null"
+    command = "exec timeout 5 getent passwd" missing " 2>/dev/null"
     while ((command | getline line) > 0) { split(line, word, ":"); user_name[word[3]] = word[1] }
     close(command)
 }
@@ -142,12 +145,13 @@ function user_of(id) { return id in user_name ? user_name[id] : id }
 function say_processes(    i, pid) {
     for (i = 1; i <= presents; i++) {
         pid = present[i]
+        if (!(pid in uid)) continue
         if (is_removed[pid]) deleted[pid] = exe[pid] (deleted[pid] == "" ? "" : "%00" deleted[pid])
         rec("process")
         put("pid", pid); put("ppid", parent[pid]); put("start", start[pid])
         put("started", sprintf("%.2f", ENVIRON["AF_BORN"] + start[pid] / ENVIRON["AF_TICKS"]))
         put("uid", uid[pid]); put("user", user_of(uid[pid]))
-        put("comm", name[pid]); put("cgroup", cgroup[pid]); put_escaped("argv", arguments(pid))
+        put("comm", name[pid]); put("cgroup", CGROUP[pid]); put_escaped("argv", arguments_of(pid))
         if (pid in exe) put_escaped("exe", exe[pid])
         if (pid in exe_uid) put("exe-uid", exe_uid[pid])
         if (pid in cwd) put_escaped("cwd", cwd[pid])
@@ -158,7 +162,6 @@ function say_processes(    i, pid) {
 }
 
 BEGIN {
-    KEEPS_NUL = length(sprintf("a%cb", 0)) == 3
     LS["n"] = "%0A"; LS["t"] = "%09"; LS["r"] = "%0D"; LS["a"] = "%07"; LS["b"] = "%08"; LS["f"] = "%0C"; LS["v"] = "%0B"
     LS["\\"] = "\\"; LS[" "] = "%20"
 }

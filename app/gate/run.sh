@@ -130,6 +130,7 @@ af_restart() {
         esac
     done
     unset IFS
+    exec 2>/dev/null
     # From here on nothing that happens to this shell or its connection matters to the command.
     # shellcheck disable=SC2086  # words are wanted
     setsid sh -c "$AF_RUNNER" askfirst run "$AF_SPOOL/$AF_ID" "$AF_BOOT" "$af_alive" \

@@ -1,5 +1,5 @@
 # The first look: the host, its listening TCP sockets, who holds them, which processes tell of a manager.
-# Input: the folders /proc/PID, one a line. Lines that begin with '~' are for the frame, the others are records.
+# Lines that begin with '~' are for the frame, the others are records.
 
 BEGIN {
     MOST = 2000             # listening sockets; more are said to be unseen
@@ -18,33 +18,43 @@ BEGIN {
         for (cut = 1; cut <= ports; cut++) port_claimed[part[cut]] = 1
     }
     if (ENVIRON["AF_VERB"] != "probe") claims_all = 0
-    else { listeners("/proc/net/tcp"); listeners("/proc/net/tcp6"); look_around() }
+    else {
+        listeners("/proc/net/tcp")
+        listeners("/proc/net/tcp6")
+        look_around()
+        under_paths()
+    }
+    if (!stats) read_stats()
+    for (pid in STAT) look_at(pid)
+    for (pid in matters) for (step = pid; step in parent && !(step in relevant); step = parent[step]) relevant[step] = 1
+    for (pid in watched) if (!claims_all || pid in relevant) say_watched(pid)
+    say_cgroups()
 }
 
-{
-    pid = substr($0, 7)
-    if (!read_stat(pid, stat)) next
+function look_at(pid,    stat, i) {
+    if (!read_stat(pid, stat)) return
     parent[pid] = stat[2]
     for (i = 1; i <= watches; i++) if (fits(STAT_NAME, watch[i])) watched[pid] = watched[pid] " " caller[i]
     if (pid in watched) comm[pid] = STAT_NAME
 }
 
-END {
-    under_paths()
-    for (pid in matters) for (step = pid; step in parent && !(step in relevant); step = parent[step]) relevant[step] = 1
-    for (pid in parent) if (!claims_all || pid in relevant) say_process(pid)
+# Which managers this process tells of. Where nothing is claimed, all processes of the host can tell of one.
+function say_watched(pid,    count, manager, i) {
+    print "~comm " pid " " enc(comm[pid])
+    count = split(watched[pid], manager, " ")
+    for (i = 1; i <= count; i++) if (!(manager[i] in called)) { called[manager[i]] = 1; print "~call " manager[i] }
 }
 
-# Which managers this process tells of, and its cgroup. Where nothing is claimed, all processes can tell of a manager.
-function say_process(pid,    count, manager, i, path) {
-    if (pid in watched) {
-        print "~comm " pid " " enc(comm[pid])
-        count = split(watched[pid], manager, " ")
-        for (i = 1; i <= count; i++) if (!(manager[i] in called)) { called[manager[i]] = 1; print "~call " manager[i] }
+function say_cgroups(    pid, files, command, line, cut, said) {
+    for (pid in relevant) files = files " " pid "/cgroup"
+    if (files == "") return
+    command = "cd /proc; exec grep -E \":name=systemd:|^0::\" /dev/null" files " 2>/dev/null"
+    while ((command | getline line) > 0) {
+        cut = index(line, ":")
+        take_cgroup(substr(line, 1, index(line, "/") - 1), substr(line, cut + 1))
     }
-    if (!(pid in relevant)) return
-    path = read_cgroup(pid)
-    if (path != "" && !(path in said)) { said[path] = 1; print "~cgroup " enc(path) }
+    close(command)
+    for (pid in CGROUP) if (!(CGROUP[pid] in said)) { said[CGROUP[pid]] = 1; print "~cgroup " enc(CGROUP[pid]) }
 }
 
 function fits(name, pattern,    stem) {
@@ -53,14 +63,18 @@ function fits(name, pattern,    stem) {
     return substr(name, 1, length(stem)) == stem
 }
 
-# One command for what only a command can tell: the time, then every open socket of every process. GNU find prints links,
-# busybox's does not, its ls does. `now` and the time since boot are read one right after the other: their difference turns
-# clock ticks into epoch seconds.
+# One command for what only commands can tell: the time, all processes, then every open socket of every process. GNU find
+# prints links, busybox's does not, its ls does. `now` and the time since boot are read one right after the other: their
+# difference turns clock ticks into epoch seconds.
 function look_around(    command, line) {
-    command = "date +%s.%N; cd /proc && exec find [0-9]*/fd -mindepth 1 -maxdepth 1 -lname \"socket:*\" -printf \"%p %l\\n\" 2>/dev/null"
+    command = "exec 2>/dev/null; cd /proc; date +%s.%N; " GREP " \"\" /dev/null [0-9]*/stat"
+    if (sockets) command = command "; exec find [0-9]*/fd -mindepth 1 -maxdepth 1 -lname \"socket:*\" -printf \"%p %l\\n\""
     command | getline line
     say_host(line)
-    while (sockets && (command | getline line) > 0) open_file(line)
+    while ((command | getline line) > 0) {
+        if (line ~ /^[0-9]+\/stat:/) take_stat(line)
+        else if (line ~ /^[0-9]+\/fd\//) open_file(line)
+    }
     close(command)
     if (sockets && !opened) by_ls()
     say_unheld()
@@ -165,7 +179,7 @@ function under_paths(    i, command, line, cut, target, pid) {
         target = substr(line, cut + 8) "/"
         pid = substr(line, RSTART, cut - RSTART)
         for (i = 1; i <= paths; i++)
-            if (index(target, path_claimed[i] "/") == 1 && pid in parent) { matters[pid] = 1; print "~seed " pid }
+            if (index(target, path_claimed[i] "/") == 1) { matters[pid] = 1; print "~seed " pid }
     }
     close(command)
 }

@@ -167,7 +167,7 @@ function take(i, group_name, own_name, state_name, process, failure) {
 function look_at_files(    command, line, word, folder, socket) {
     socket = ENVIRON["SUPERVISOR_SOCKET"]
     folder = socket; sub(/\/[^\/]*$/, "", folder)
-    command = "stat -L -c \"%u %a %Y %n\" " quoted(config) " /proc/" (daemon > 0 ? daemon : 0)
+    command = "exec stat -L -c \"%u %a %Y %n\" " quoted(config) " /proc/" (daemon > 0 ? daemon : 0)
     if (socket != "") command = command " " quoted(socket) " " quoted(folder)
     command = command " 2>/dev/null"
     while ((command | getline line) > 0) {

@@ -44,13 +44,29 @@ facts_systemd() {
         if (ENVIRON["AF_VERB"] == "probe") {
             count = split(ENVIRON["AF_CGROUPS"], path, NEWLINE)
             for (i = 1; i <= count; i++) ask(unit_of(path[i]))
-            if ((NEWLINE ENVIRON["AF_HOLDERS"]) ~ /[0-9] 1\n/) asked = asked " \"*.socket\""
+            if (holds_for_others()) asked = asked " \"*.socket\""
         }
         show()
         read_times()
         for (i = 1; i <= units; i++) say_unit(i)
         for (i = 1; i <= claimed; i++) say_claim(i)
         if (unknown && ENVIRON["AF_VERB"] == "probe") say_names()
+    }
+
+    # Whether systemd itself holds one of the ports in question, for a service that it starts when somebody connects.
+    function holds_for_others(    count, line, word, i) {
+        count = split(ENVIRON["AF_HOLDERS"], line, NEWLINE)
+        for (i = 1; i <= count; i++) {
+            split(line[i], word, " ")
+            if (word[2] == 1 && is_in_question(word[1])) return 1
+        }
+        return 0
+    }
+
+    function is_in_question(port,    count, claim, word, i) {
+        count = split(ENVIRON["AF_ALL_CLAIMS"], claim, NEWLINE)
+        for (i = 1; i <= count; i++) { split(claim[i], word, " "); if (index("," word[7] ",", "," port ",")) return 1 }
+        return !count
     }
 
     function ask(name) {
@@ -68,7 +84,7 @@ facts_systemd() {
 
     function show(    command, line, cut, key, text) {
         if (asked == "") return
-        command = "timeout 5 systemctl --no-pager --no-ask-password show -p " properties " --" asked " 2>&1"
+        command = "exec timeout 5 systemctl --no-pager --no-ask-password show -p " properties " --" asked " 2>&1"
         units = 1
         while ((command | getline line) > 0) {
             if (line == "") { if (has[units]) units++; continue }
@@ -98,7 +114,7 @@ facts_systemd() {
             for (; count > 0; count--) list = list " " quoted(path[count])
         }
         if (list == "") return
-        command = "stat -L -c \"%Y %n\"" list " 2>/dev/null"
+        command = "exec stat -L -c \"%Y %n\"" list " 2>/dev/null"
         while ((command | getline line) > 0) {
             cut = index(line, " ")
             changed[substr(line, cut + 1)] = substr(line, 1, cut - 1)

@@ -1,0 +1,127 @@
+"""The gate as a text, and what is sent with it: it parses everywhere, half of it does nothing, data stays data."""
+
+import hashlib
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.core.errors import Refused
+from app.core.service import Service
+from app.gate import build
+from tests.unit.gate.hosted import Gate, claim
+
+NONCE = "0123456789abcdef" * 2
+TRUE = claim("supervisor", "lab:gui", user="rbron", path="/opt/gui", ports=(5050, 5051), config="/etc/s.conf")
+
+
+def test_its_digest_is_of_the_text_and_told_by_the_text() -> None:
+    text, _, last = build.program().rpartition("AF_DIGEST=")
+    assert last == f"{build.DIGEST}\n"
+    assert hashlib.sha256(text.encode()).hexdigest().startswith(build.DIGEST)
+    assert len(build.DIGEST) == 16
+
+
+def test_it_is_plain_text_without_comments_that_a_slow_line_would_wait_for() -> None:
+    text = build.program()
+    assert text.isascii()
+    assert [line for line in text.splitlines() if not line or line != line.strip() or line.startswith("#")] == []
+
+
+@pytest.mark.parametrize("shell", [("dash",), ("busybox", "ash"), ("bash", "--posix")], ids=" ".join)
+def test_every_shell_can_read_it(shell: tuple[str, ...], tmp_path: Path) -> None:
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"needs {shell[0]}")
+    gate = tmp_path / "gate"
+    gate.write_text(build.program())
+    done = subprocess.run([*shell, "-n", gate], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
+    if shutil.which("shellcheck") is None:
+        pytest.skip("needs shellcheck")
+    gate = tmp_path / "gate"
+    gate.write_text(f"#!/bin/sh\n{build.program()}af_main probe 0 </dev/null\n")
+    unasked = (
+        "SC2034",  # variables that only fragments or awk read
+        "SC2046",  # words are split on purpose, under set -f, out of a character set without blanks
+        "SC2086",  # the same
+        "SC2016",  # awk's text is quoted so that the shell does not read it
+        "SC3045",  # ulimit -t: dash and busybox have it
+        "SC1007",  # `name= ` empties a variable
+    )
+    done = subprocess.run(
+        ["shellcheck", "--norc", "--severity=warning", f"--exclude={','.join(unasked)}", gate],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("verb", ["probe", "restart", "burn", "result"])
+def test_half_of_what_is_sent_does_nothing(dash: Gate, verb: str) -> None:
+    whole = {
+        "probe": build.probe_input(NONCE, [TRUE]),
+        "restart": build.restart_input(NONCE, "askfirst-warrant 1\nid 01JF3W6V9Q0Z7E5M2T8X4K1B6N\n"),
+        "burn": build.burn_input(NONCE, "01JF3W6V9Q0Z7E5M2T8X4K1B6N"),
+        "result": build.result_input(NONCE, "01JF3W6V9Q0Z7E5M2T8X4K1B6N"),
+    }[verb]
+    program = len(build.program())
+    called = whole.index(b"\n", program) + 1
+    cuts = [*range(0, program, program // 12), *range(program, called), *range(called, len(whole) - 38, 7)]
+    for cut in cuts:
+        process = dash.start(whole[:cut])
+        answer = process.communicate()[0]
+        assert b"spool state" not in answer
+        assert b"\nhost " not in answer
+        if cut > called:
+            assert b"refused why=what%20was%20sent%20is%20cut%20short" in answer
+    assert list(dash.home.iterdir()) == []
+
+
+def test_claims_ride_as_lines_of_words_behind_the_program() -> None:
+    sent = build.probe_input(NONCE, [TRUE, claim("systemd", "x.service")]).decode()
+    assert sent == (
+        f"{build.program()}af_main probe {NONCE} <<'{NONCE}'\n"
+        "service demo supervisor lab:gui rbron /opt/gui /etc/s.conf 5050,5051\n"
+        "service demo systemd x.service - - - -\n"
+        f"end\n{NONCE}\n"
+    )
+
+
+@pytest.mark.law(4)
+@pytest.mark.threat("D1")
+@pytest.mark.parametrize("bad", ["a b", "$(x)", "a\nend", "-x", "", "a'", "ä", "a;b", "../x", "a\0", "%41", "*"])
+@pytest.mark.parametrize("field", ["name", "manager", "unit", "user", "path", "config"])
+def test_what_could_be_misread_is_never_sent(field: str, bad: str) -> None:
+    if field == "unit" and bad == "../x":
+        pytest.skip("dots and slashes are parts of some managers' names")
+    with pytest.raises(Refused):
+        build.probe_input(NONCE, [replace(TRUE, **{field: bad})])  # type: ignore[arg-type]
+
+
+def test_a_nonce_an_id_and_a_warrant_are_checked_too() -> None:
+    for refused in (
+        lambda: build.probe_input("x'", []),
+        lambda: build.burn_input(NONCE, "../x"),
+        lambda: build.result_input(NONCE, "01JF3W6V9Q0Z7E5M2T8X4K1B6N\n"),
+        lambda: build.restart_input(NONCE, "askfirst-warrant 1\nreason \x1b\n"),
+        lambda: build.restart_input(NONCE, f"askfirst-warrant 1\n{NONCE}"),
+    ):
+        with pytest.raises(Refused):
+            refused()
+
+
+def test_a_warrant_that_holds_the_nonce_as_a_line_would_end_the_data_and_is_refused() -> None:
+    with pytest.raises(Refused):
+        build.restart_input(NONCE, f"askfirst-warrant 1\n{NONCE}\ntouch /tmp/x\n")
+
+
+def test_too_many_services_for_one_host_are_refused_before_the_host_sees_them() -> None:
+    many = [Service(f"s{index}", "here", "lab", "systemd", "x" * 190) for index in range(600)]
+    with pytest.raises(Refused):
+        build.probe_input(NONCE, many)
