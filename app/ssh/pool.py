@@ -14,20 +14,17 @@ import asyncssh
 
 from app.core.errors import Unreachable
 from app.core.service import Host
-from app.ssh import failures, session
 from app.ssh.connect import CONNECT_SECONDS, dial
 from app.ssh.keys import ClientKey
+from app.ssh.link import Link, Route
 from app.ssh.session import Talk
 
 # More at once is slower (measured: 200 at once take 1.6 times as long), and one host drops sign-ins from 10 on.
 CONNECTS_AT_ONCE = 20
-# sshd allows 10 sessions over one connection; two are left for others who use the same account.
-SESSIONS_AT_ONCE = 8
 IDLE_SECONDS = 15.0
 # A kept connection that does not answer this soon is dead; a new one is made.
 WAKE_SECONDS = 4.0
 
-Route = tuple[Host, ...]
 T = TypeVar("T")
 
 
@@ -38,7 +35,7 @@ class Connections:
         """Take the key to sign in with; nothing is connected yet."""
         self.key = key
         self._idle_seconds = idle_seconds
-        self._links: dict[str, _Link] = {}
+        self._links: dict[str, Link] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._kept: set[str] = set()
         self._connects = asyncio.Semaphore(CONNECTS_AT_ONCE)
@@ -82,17 +79,19 @@ class Connections:
         link, talk = await self._start((*via, host), command)
         try:
             yield talk
+        except asyncio.CancelledError:
+            link.doubt()  # out of patience: what hangs there must not take the place of others for ever
+            raise
         finally:
             talk.leave()
-            link.sessions.release()
             self._give_back(link)
 
-    async def _start(self, route: Route, command: str) -> tuple["_Link", Talk]:
+    async def _start(self, route: Route, command: str) -> tuple[Link, Talk]:
         return await self._begin(
             route, lambda link, was_open: link.start(command, WAKE_SECONDS if was_open else CONNECT_SECONDS)
         )
 
-    async def _begin(self, route: Route, what: Callable[["_Link", bool], Awaitable[T]]) -> tuple["_Link", T]:
+    async def _begin(self, route: Route, what: Callable[[Link, bool], Awaitable[T]]) -> tuple[Link, T]:
         """Begin something on a link. Where one that was kept proves dead, once more on a new one: nothing was sent."""
         link, was_open = await self._take(route)
         try:
@@ -112,7 +111,7 @@ class Connections:
             self._give_back(link)
             raise
 
-    async def _take(self, route: Route) -> tuple["_Link", bool]:
+    async def _take(self, route: Route) -> tuple[Link, bool]:
         """Return a live link along a route, and whether it was open before."""
         name = route[-1].name
         async with self._locks.setdefault(name, asyncio.Lock()):
@@ -126,13 +125,13 @@ class Connections:
             self._links[name] = link
             return link, False
 
-    async def _open(self, route: Route) -> "_Link":
+    async def _open(self, route: Route) -> Link:
         if len(route) == 1:
-            return _Link(route, await self._dial(route[0], None), None)
+            return Link(route, await self._dial(route[0], None), None)
         below, connection = await self._begin(
             route[:-1], lambda link, _: self._dial(route[-1], (route[-2], link.connection))
         )
-        return _Link(route, connection, below)
+        return Link(route, connection, below)
 
     async def _dial(
         self, host: Host, jump: tuple[Host, asyncssh.SSHClientConnection] | None
@@ -140,7 +139,7 @@ class Connections:
         async with self._connects:
             return await dial(host, self.key, jump=jump)
 
-    def _give_back(self, link: "_Link") -> None:
+    def _give_back(self, link: Link) -> None:
         link.uses -= 1
         if link.uses:
             return
@@ -149,78 +148,22 @@ class Connections:
         else:
             self._end(link)
 
-    def _rest(self, link: "_Link") -> None:
+    def _rest(self, link: Link) -> None:
         """Start the clock of an idle connection, unless a request needs it."""
         if link.uses or link.route[-1].name in self._kept:
             return
         link.stop_clock()
         link.clock = asyncio.get_running_loop().call_later(self._idle_seconds, self._forget, link)
 
-    def _forget(self, link: "_Link") -> None:
+    def _forget(self, link: Link) -> None:
         """Let nobody else use a link; it ends with the last of those who do."""
         if self._links.get(link.route[-1].name) is link:
             del self._links[link.route[-1].name]
         if not link.uses:
             self._end(link)
 
-    def _end(self, link: "_Link") -> None:
+    def _end(self, link: Link) -> None:
         link.close()
         if link.below:
             below, link.below = link.below, None
             self._give_back(below)
-
-
-class _Link:
-    """One connection along one route, with those who use it now; the link to its jump host is one of their uses."""
-
-    def __init__(self, route: Route, connection: asyncssh.SSHClientConnection, below: "_Link | None") -> None:
-        self.route = route
-        self.connection = connection
-        self.below = below
-        self.uses = 1
-        self.clock: asyncio.TimerHandle | None = None
-        self.sessions = asyncio.Semaphore(SESSIONS_AT_ONCE)
-        self._is_doubted = False
-
-    @property
-    def is_live(self) -> bool:
-        """Whether the connection is open and nothing has gone wrong on it."""
-        return not self._is_doubted and not self.connection.is_closed()
-
-    def take(self) -> None:
-        """Count one more who uses it."""
-        self.uses += 1
-        self.stop_clock()
-
-    def stop_clock(self) -> None:
-        """Stop the idle clock."""
-        if self.clock:
-            self.clock.cancel()
-            self.clock = None
-
-    def close(self) -> None:
-        """Close the connection now."""
-        self.stop_clock()
-        self.connection.close()
-
-    async def start(self, command: str, seconds: float) -> Talk:
-        """Start a program in a session of its own. Raises Unreachable, and then doubts the connection."""
-        host = self.route[-1]
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await self.sessions.acquire()
-        except TimeoutError as error:
-            raise failures.busy(host) from error
-        try:
-            async with asyncio.timeout(seconds):
-                return await session.start(self.connection, command)
-        except (OSError, asyncssh.Error) as error:
-            self.sessions.release()
-            await asyncio.sleep(0)  # as above
-            is_lost = self.connection.is_closed()
-            self._is_doubted = not isinstance(error, asyncssh.ChannelOpenError)
-            raise failures.of_session(host, ConnectionError() if is_lost else error) from error
-        except BaseException:
-            self.sessions.release()
-            self._is_doubted = True
-            raise

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 import asyncssh
 
@@ -27,6 +28,7 @@ class Talk(asyncssh.SSHClientSession[bytes]):
         self.buffered_bytes = 0
         self._has_ended = False
         self._news = asyncio.Event()
+        self._on_closed: Callable[[], None] = lambda: None
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
         self._channel = chan
@@ -52,6 +54,14 @@ class Talk(asyncssh.SSHClientSession[bytes]):
         self._has_ended = True
         self.was_cut = exc is not None
         self._news.set()
+        self._on_closed()
+
+    def call_when_closed(self, call: Callable[[], None]) -> None:
+        """Have this called once the channel has closed, at once where it has."""
+        if self._has_ended:
+            call()
+        else:
+            self._on_closed = call
 
     async def read(self) -> bytes:
         """Return what came next, or nothing once the channel has closed, for whatever reason."""

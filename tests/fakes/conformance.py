@@ -143,7 +143,7 @@ class HostsConformance:
         assert isinstance(said[0], Started)
         assert said[-1] == Exited(0)
         assert all(isinstance(piece, Output) for piece in said[1:-1])
-        assert place.service.unit.encode() in printed(said)
+        assert printed(said) == (await place.hosts.result(place.host, warrant.id)).output
 
     async def test_a_run_makes_a_new_incarnation_and_changes_nothing_else(self, place: Place) -> None:
         warrant = await warrant_for(place)

@@ -33,7 +33,9 @@ class Sshd:
         self.forwards: dict[tuple[str, int], tuple[str, int]] | None = None
         self.meet: Callable[[asyncssh.SSHServerConnection], None] = lambda _: None
         self.forbids_forwarding = False
+        self.most_sessions = 10
         self.cuts_on_forward = False
+        self.sessions = 0
         self.sign_ins: list[str] = []
         self.auth_requests: list[str] = []
         self.commands: list[str] = []
@@ -108,6 +110,13 @@ class Sshd:
     async def run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """Serve one session: read its whole input, run its command in a real shell, carry what it prints."""
         self.commands.append(process.command or "")
+        self.sessions += 1
+        try:
+            await self._serve(process)
+        finally:
+            self.sessions -= 1
+
+    async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         if self.answers:
             await self.answers(process)
             return
@@ -193,7 +202,7 @@ class _Server(asyncssh.SSHServer):
 
     def session_requested(self) -> Any:
         assert self._connection is not None
-        if self._sshd.breaks(Cut.BEFORE_SESSION):
+        if self._sshd.breaks(Cut.BEFORE_SESSION) or self._sshd.sessions >= self._sshd.most_sessions:
             return False
         process = _Process(self._sshd.run, None, 3, False)
         return self._connection.create_server_channel(None), process

@@ -11,7 +11,8 @@ import pytest
 from app.core.errors import HostKeyChanged, Unreachable
 from app.core.service import Host
 from app.ssh.keys import ClientKey
-from app.ssh.pool import SESSIONS_AT_ONCE, Connections
+from app.ssh.link import SESSIONS_AT_ONCE
+from app.ssh.pool import Connections
 from tests.fakes.cut import Cut
 from tests.fakes.sshd import Sshd, public
 
@@ -141,6 +142,42 @@ async def test_more_talks_than_sessions_wait_for_one_another(sshd: Sshd, connect
     await asyncio.gather(*(said(connections, sshd.host) for _ in range(3 * SESSIONS_AT_ONCE)))
     assert most == SESSIONS_AT_ONCE
     assert len(sshd.sign_ins) == 1
+
+
+async def test_a_host_that_allows_one_session_at_a_time_is_asked_again(sshd: Sshd, connections: Connections) -> None:
+    sshd.most_sessions = 1
+    assert await asyncio.gather(*(said(connections, sshd.host) for _ in range(5))) == [b"hello\n"] * 5
+    assert len(sshd.sign_ins) == 1
+
+
+async def test_a_host_counts_programs_that_are_still_ending_and_is_asked_again(
+    sshd: Sshd, connections: Connections
+) -> None:
+    async def linger(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        process.stdout.write(b"hello\n")
+        await process.stdin.read()
+        await asyncio.sleep(0.2)
+        process.exit(0)
+
+    async def leave_early() -> None:
+        async with connections.talk(sshd.host, (), "sh -s") as talk:
+            talk.send(b"")
+            assert await talk.read() == b"hello\n"
+
+    sshd.answers = linger
+    await asyncio.gather(*(leave_early() for _ in range(3 * SESSIONS_AT_ONCE)))
+    assert len(sshd.commands) == 3 * SESSIONS_AT_ONCE
+
+
+async def test_a_connection_on_which_something_hangs_is_used_by_nobody_new(
+    sshd: Sshd, connections: Connections
+) -> None:
+    connections.keep(sshd.host)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await said(connections, sshd.host, script=b"sleep 2")
+    assert await said(connections, sshd.host) == b"hello\n"
+    assert len(sshd.sign_ins) == 2
 
 
 async def test_who_stops_listening_does_not_stop_what_runs(
