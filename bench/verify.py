@@ -63,27 +63,27 @@ async def measure(target: Target, claims: Sequence[Service], rounds: int, ansibl
     """Run all peers, round by round. Stops where a peer does not do what it is measured for."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        ssh = _ssh(target, folder)
+        ssh = ssh_argv(target, folder)
         mux = [*ssh, "-o", f"ControlPath={folder}/mux"]
         probe = build.probe_input("0" * 32, claims)
         remote = ["sudo", "-n", "sh", "-s"] if target.host.sudo else ["sh", "-s"]
         kept = SshHosts(target.key)
         kept.keep(target.host)
         peers = [
-            Peer(BARE, lambda: _run([*ssh, "true"])),
-            Peer(PROBED, lambda: _run([*ssh, *remote], probe)),
-            Peer(MUX_TRUE, lambda: _run([*mux, "true"])),
-            Peer(MUX, lambda: _run([*mux, *remote], probe)),
+            Peer(BARE, lambda: run([*ssh, "true"])),
+            Peer(PROBED, lambda: run([*ssh, *remote], probe)),
+            Peer(MUX_TRUE, lambda: run([*mux, "true"])),
+            Peer(MUX, lambda: run([*mux, *remote], probe)),
             Peer(COLD, lambda: _verify_cold(target, claims)),
             Peer(KEPT, lambda: _verify(kept, target.host, claims)),
         ]
         if ansible:
             peers.append(Peer(ANSIBLE, _ansible(ansible, target, folder)))
-        await _run([*mux, "-o", "ControlMaster=yes", "-o", "ControlPersist=yes", "true"])
+        await run([*mux, "-o", "ControlMaster=yes", "-o", "ControlPersist=yes", "true"])
         try:
             await _interleave(peers, rounds)
         finally:
-            await _run([*mux, "-O", "exit"])
+            await run([*mux, "-O", "exit"])
             await kept.close()
         return peers
 
@@ -117,7 +117,8 @@ async def _verify(hosts: SshHosts, host: Host, claims: Sequence[Service]) -> Non
         assert verdict.code is Code.VERIFIED, f"{claim.name}: {verdict.code}: {verdict.findings}"
 
 
-async def _run(argv: Sequence[str], stdin: bytes = b"", environment: dict[str, str] | None = None) -> None:
+async def run(argv: Sequence[str], stdin: bytes = b"", environment: dict[str, str] | None = None) -> None:
+    """Run a command, with a probe as its input where there is one; stop where it fails."""
     process = await asyncio.create_subprocess_exec(
         *argv,
         stdin=asyncio.subprocess.PIPE,
@@ -130,7 +131,8 @@ async def _run(argv: Sequence[str], stdin: bytes = b"", environment: dict[str, s
     assert not stdin or b"\nend nonce=" in out, f"the probe gave no whole answer: {out[-200:]!r} {err.decode()}"
 
 
-def _ssh(target: Target, folder: Path) -> list[str]:
+def ssh_argv(target: Target, folder: Path) -> list[str]:
+    """Return the command line of plain ssh to the target, with its pinned keys and X25519."""
     known = folder / "known_hosts"
     known.write_text("".join(f"[{target.host.address}]:{target.host.port} {key}\n" for key in target.host.host_keys)
                      + "".join(f"{target.host.address} {key}\n" for key in target.host.host_keys))  # fmt: skip
@@ -157,7 +159,7 @@ def _ansible(folder: Path, target: Target, scratch: Path) -> Callable[[], Awaita
         "ANSIBLE_SSH_ARGS": f"{ssh} -o UserKnownHostsFile={scratch}/known_hosts",
     }
     argv = [f"{folder}/bin/ansible", "all", "-i", f"{scratch}/inventory", "-m", "command", "-a", "true"]
-    return lambda: _run(argv, environment=environment)
+    return lambda: run(argv, environment=environment)
 
 
 def _cpu() -> float:
@@ -169,7 +171,7 @@ def report(peers: Sequence[Peer], claims: Sequence[Service]) -> str:
     """Write the table, with the ratios that the goals are about."""
     middle = {peer.name: statistics.median(peer.took) for peer in peers}
     lines = [
-        _machine(),
+        machine(),
         f"One verification of {len(claims)} claims on one host; medians of {len(peers[0].took)} interleaved rounds.",
         "",
         f"{'':30}{'ms':>8}{'least':>8}{'most':>8}{'CPU ms':>8}{'× bare ssh':>12}{'× warm mux':>12}",
@@ -180,20 +182,22 @@ def report(peers: Sequence[Peer], claims: Sequence[Service]) -> str:
         f"{middle[peer.name] / middle[MUX]:12.2f}"
         for peer in peers
     ]
-    lines += ["", _goal("cold, × bare ssh", middle[COLD] / middle[BARE], 1.0)]
-    lines += [_goal("kept open, × the same probe over a warm mux", middle[KEPT] / middle[MUX], 1.5)]
+    lines += ["", goal_line("cold, × bare ssh", middle[COLD] / middle[BARE], 1.0)]
+    lines += [goal_line("kept open, × the same probe over a warm mux", middle[KEPT] / middle[MUX], 1.5)]
     if ANSIBLE in middle:
-        lines += [_goal("Ansible's time, × ours cold", middle[ANSIBLE] / middle[COLD], 10, at_least=True)]
-        lines += [_goal("Ansible's time, × ours kept open", middle[ANSIBLE] / middle[KEPT], 10, at_least=True)]
+        lines += [goal_line("Ansible's time, × ours cold", middle[ANSIBLE] / middle[COLD], 10, at_least=True)]
+        lines += [goal_line("Ansible's time, × ours kept open", middle[ANSIBLE] / middle[KEPT], 10, at_least=True)]
     return "\n".join(lines)
 
 
-def _goal(what: str, value: float, goal: float, *, at_least: bool = False) -> str:
+def goal_line(what: str, value: float, goal: float, *, at_least: bool = False) -> str:
+    """Write one goal, and whether it holds."""
     holds = value >= goal if at_least else value <= goal
     return f"{'ok  ' if holds else 'MISS'} {what}: {value:.2f} (goal: {'at least' if at_least else 'at most'} {goal:g})"
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Say what this was measured on."""
     model = next(
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         platform.machine(),
@@ -205,7 +209,8 @@ def _machine() -> str:
 
 
 @contextmanager
-def _target(wish: argparse.Namespace) -> Iterator[Target]:
+def target_of(wish: argparse.Namespace) -> Iterator[Target]:
+    """Yield the host that was asked for; one that was booted for it is taken away again."""
     if wish.address:
         host = Host("bench", wish.address, "bench", tuple(wish.host_key), wish.port, wish.user, not wish.no_sudo)
         yield Target(host, wish.key)
@@ -253,7 +258,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--no-ansible", action="store_true")
     wish = parser.parse_args(argv)
     claims = CLAIMS[: wish.claims]
-    with _target(wish) as target, _ansible_folder(wish) as ansible:
+    with target_of(wish) as target, _ansible_folder(wish) as ansible:
         peers = asyncio.run(measure(target, claims, max(9, wish.rounds), ansible))
     print(report(peers, claims))
     return 0
