@@ -87,6 +87,15 @@ def test_a_request_without_events_is_none() -> None:
         fold(ID, [])
 
 
+@pytest.mark.law(3)
+@pytest.mark.parametrize("state", [State.OPEN, State.BLOCKED])
+def test_what_the_host_has_not_proved_takes_no_decision(state: State) -> None:
+    for kind in (events.Approved, events.Denied, events.RunStarted, events.HandedOver):
+        with pytest.raises(IllegalEvent):
+            apply(request_in(state), event(kind))
+    assert request_in(state).warrant is None
+
+
 @pytest.mark.law(5)
 @pytest.mark.threat("B4")
 @pytest.mark.parametrize("digest", ["", DIGEST[:-1], DIGEST.upper(), "0" * 64])
