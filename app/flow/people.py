@@ -116,7 +116,7 @@ async def add_as_operator(
 
 
 def operator() -> Person:
-    """Return whoever works at the machine itself and may write the database file: trusted with it, and named in the log."""
+    """Return whoever works at the machine itself and may write the database file: trusted, and named in the log."""
     return Person("operator", "the operator", "operator", frozenset({Role.EDITOR, Role.ADMIN}))
 
 

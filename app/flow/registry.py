@@ -60,7 +60,7 @@ async def confirm(world: World, who: Person, proposal_id: str) -> Outcome:
     _editor(who)
     proposal = await services.proposal(world.db, proposal_id)
     proposer = await people.by_id(world.db, proposal.by)
-    if proposer is None or proposer.person.human == who.human:
+    if who.human == (proposer.person.human if proposer else proposal.by):
         raise Refused(
             "A change is confirmed by another editor than the one who proposed it.",
             code="own_change",
