@@ -108,7 +108,7 @@ def _parse(line: bytes) -> Record:
         raise garbled("a line holds bytes that the gate never prints") from error
     if kind == HEADER and words:
         words[0] = f"version={words[0]}"
-    if not _KIND.fullmatch(kind):
+    if not words or not _KIND.fullmatch(kind):
         raise garbled(f"the line {line[:60].decode('ascii', 'replace')!a} is no record")
     fields: dict[str, str] = {}
     for word in words:

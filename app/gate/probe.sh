@@ -121,7 +121,7 @@ af_probe() {
         printf '%s~fragments\n' "$AF_SEEN"
         af_unknown
         af_together $af_list
-    } | timeout 15 awk "$AF_AWK$AF_PROCESSES$AF_WRITABLE$AF_ANSWER"
+    } | timeout 18 awk "$AF_AWK$AF_PROCESSES$AF_WRITABLE$AF_ANSWER"
     exit
 }
 
@@ -133,5 +133,5 @@ af_identity() {
     {
         echo '~fragments'
         af_fragment "$AF_MANAGER"
-    } | timeout 15 awk "$AF_AWK$AF_PROCESSES$AF_WRITABLE$AF_ANSWER"
+    } | timeout 18 awk "$AF_AWK$AF_PROCESSES$AF_WRITABLE$AF_ANSWER"
 }

@@ -22,50 +22,76 @@ facts_supervisor() {
     for default in /usr/local/etc/supervisord.conf /etc/supervisord.conf /etc/supervisor/supervisord.conf ''; do
         [ -f "$default" ] && break
     done
-    if [ "$AF_VERB" = probe ] || [ -z "${AF_CLAIMS##* - *}" ]; then supervisor_of "$default" yes; fi
-    for config in $(printf '%s\n' "$AF_CLAIMS" | cut -d ' ' -f 5 | sort -u); do
+    configs=$(printf '%s\n' "$AF_CLAIMS" | cut -d ' ' -f 5 | sort -u)
+    case $AF_VERB$AF_NEWLINE$configs$AF_NEWLINE in
+    probe* | *"$AF_NEWLINE-$AF_NEWLINE"*) supervisor_of "$default" yes ;;
+    esac
+    for config in $configs; do
         [ "$config" = - ] || [ "$config" = "$default" ] || supervisor_of "$config" no
     done
 }
 
 # One supervisord, by its configuration: asked over its socket (by curl, or python3), else through supervisorctl.
 supervisor_of() {
-    if [ -z "$1" ]; then
-        [ -z "$AF_CLAIMS" ] || af_blind supervisord 'none of the places where it looks holds a configuration' supervisor
-        return
-    elif [ ! -f "$1" ] || [ ! -r "$1" ]; then
-        af_blind "supervisord of $1" "$AF_NAME cannot read its configuration" supervisor
+    config=$1 is_default=$2
+    if [ ! -f "$config" ] || [ ! -r "$config" ]; then
+        supervisor_blind "$AF_NAME finds no configuration of its that can be read"
         return
     fi
-    socket=$(timeout 5 awk -v here="${1%/*}" "$SUPERVISOR_SOCKET_AWK" "$1")
+    socket=$(timeout 5 awk -v here="${config%/*}" "$SUPERVISOR_SOCKET_AWK" "$config")
     answer='' by=''
     if [ -z "$socket" ]; then
         :
     elif command -v curl >/dev/null; then
-        by=curl answer=$(supervisor_question | af_limit curl -sS --max-time 5 --noproxy '*' --unix-socket "$socket" \
-            -H 'Content-Type: text/xml' --data-binary @- http://localhost/RPC2 2>&1)
+        by=curl
+        answer=$(supervisor_question | af_limit curl -sS --noproxy '*' --unix-socket "$socket" \
+            -H 'Content-Type: text/xml' --data-binary @- http://localhost/RPC2 2>&1) || answer="$? $answer"
     elif command -v python3 >/dev/null; then
-        by=python3 answer=$(supervisor_question | af_limit python3 -I -S -c "$SUPERVISOR_PYTHON" "$socket" 2>&1)
+        by=python3
+        answer=$(supervisor_question |
+            af_limit python3 -I -S -c "$SUPERVISOR_PYTHON" "$socket" 2>&1) || answer="$? $answer"
     fi
     case $answer in
     *'<methodResponse>'*) ;;
+    '124 '*)
+        supervisor_blind "it did not answer $AF_NAME within 5 seconds"
+        return
+        ;;
     *)
         # Its code may be read from where the configuration says: so never as anyone but the configuration's owner.
-        by=supervisorctl owner=$(stat -c %U "$1") complaint=$answer
-        answer=$(af_as "$owner" supervisorctl -c "$1" status 2>&1
-            printf 'pid ' && af_as "$owner" supervisorctl -c "$1" pid 2>&1)
+        by=supervisorctl owner=$(stat -c %U "$config") complaint=$answer
+        answer=$(af_as "$owner" supervisorctl -c "$config" status 2>&1
+            printf 'pid ' && af_as "$owner" supervisorctl -c "$config" pid 2>&1)
         case $answer in
         *"${AF_NEWLINE}pid "[1-9]*) ;;
         *)
-            af_blind "supervisord of $1" "it did not answer $AF_NAME: ${complaint:-$answer}" supervisor
+            supervisor_blind "it did not answer $AF_NAME: ${complaint:-$answer}"
             return
             ;;
         esac
         ;;
     esac
-    printf '%s\n' "$answer" | SUPERVISOR_CONFIG=$1 SUPERVISOR_SOCKET=$socket SUPERVISOR_BY=$by \
-        SUPERVISOR_DEFAULT=$2 awk "$AF_AWK$SUPERVISOR_AWK"
+    printf '%s\n' "$answer" | SUPERVISOR_CONFIG=$config SUPERVISOR_SOCKET=$socket SUPERVISOR_BY=$by \
+        SUPERVISOR_DEFAULT=$is_default awk "$AF_AWK$SUPERVISOR_AWK"
 }
+
+# Says it of the services that this supervisord is claimed to run, and not of those of another.
+supervisor_blind() {
+    SUPERVISOR_CONFIG=$config SUPERVISOR_DEFAULT=$is_default SUPERVISOR_WHY=$1 awk "$AF_AWK$SUPERVISOR_BLIND_AWK"
+}
+
+SUPERVISOR_BLIND_AWK='
+BEGIN {
+    config = ENVIRON["SUPERVISOR_CONFIG"]
+    what = "supervisord" (config == "" ? "" : " of " config)
+    claimed = claims()
+    for (i = 1; i <= claimed; i++) {
+        if (claim_config[i] != config && (claim_config[i] != "-" || ENVIRON["SUPERVISOR_DEFAULT"] != "yes")) continue
+        blind(what, ENVIRON["SUPERVISOR_WHY"], claim_service[i])
+    }
+    if (!claimed && config != "") blind(what, ENVIRON["SUPERVISOR_WHY"], "supervisor")
+}
+'
 
 supervisor_question() {
     printf '%s' '<methodCall><methodName>system.multicall</methodName><params><param><value><array><data>'

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,7 @@ def warrants(gate: Gate, service: Service) -> Callable[..., Warrant]:
 
     def make(*argv: str, user: str = "", **fields: object) -> Warrant:
         seen = gate.probe(service)
-        values = {
+        values: dict[str, Any] = {
             "id": "01JF3W6V9Q" + secrets.token_hex(8).upper(),
             "service": service.name,
             "host": "here",

@@ -118,16 +118,21 @@ def claim(manager: str = "manual", unit: str = "demo", **fields: object) -> Serv
 
 
 @contextmanager
-def running(*argv: str, cwd: Path | None = None, ready: bool = True, **options: object) -> Iterator[int]:
-    """Run a program until the end of the block. It says that it is ready by a line; its pid comes back."""
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=cwd, start_new_session=True, **options)  # type: ignore[call-overload]
+def running(*argv: str, cwd: Path | None = None, is_told: bool = True) -> Iterator[tuple[int, str]]:
+    """Run a program until the end of the block. Its pid comes back, and the line by which it tells that it is ready."""
+    process = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=cwd, start_new_session=True, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
-        if ready:
-            assert process.stdout.readline()
-        yield process.pid
+        line = process.stdout.readline() if is_told else ""
+        assert line or not is_told
+        yield process.pid, line
     finally:
         with_children(process.pid)
         process.wait()
+        process.stdin.close()
         process.stdout.close()
 
 

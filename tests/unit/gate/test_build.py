@@ -104,16 +104,23 @@ def test_what_could_be_misread_is_never_sent(field: str, bad: str) -> None:
         build.probe_input(NONCE, [replace(TRUE, **{field: bad})])  # type: ignore[arg-type]
 
 
-def test_a_nonce_an_id_and_a_warrant_are_checked_too() -> None:
-    for refused in (
-        lambda: build.probe_input("x'", []),
-        lambda: build.burn_input(NONCE, "../x"),
-        lambda: build.result_input(NONCE, "01JF3W6V9Q0Z7E5M2T8X4K1B6N\n"),
-        lambda: build.restart_input(NONCE, "askfirst-warrant 1\nreason \x1b\n"),
-        lambda: build.restart_input(NONCE, f"askfirst-warrant 1\n{NONCE}"),
-    ):
+@pytest.mark.parametrize("nonce", ["x'", "", "0" * 31, "A" * 32, NONCE + "\n"])
+def test_a_nonce_is_checked_too(nonce: str) -> None:
+    with pytest.raises(Refused):
+        build.probe_input(nonce, [])
+
+
+@pytest.mark.parametrize("request_id", ["../x", "01JF3W6V9Q0Z7E5M2T8X4K1B6N\n", "", "0" * 65])
+def test_an_id_is_checked_too(request_id: str) -> None:
+    for ask in (build.burn_input, build.result_input):
         with pytest.raises(Refused):
-            refused()
+            ask(NONCE, request_id)
+
+
+@pytest.mark.parametrize("text", ["askfirst-warrant 1\nreason \x1b\n", "askfirst-warrant 1\nid x", "", "x\n"])
+def test_a_warrant_is_checked_too(text: str) -> None:
+    with pytest.raises(Refused):
+        build.restart_input(NONCE, text)
 
 
 def test_a_warrant_that_holds_the_nonce_as_a_line_would_end_the_data_and_is_refused() -> None:

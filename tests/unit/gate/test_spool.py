@@ -72,7 +72,7 @@ def test_a_burn_and_a_run_at_once_agree_on_who_was_first(dash: Gate, supervised:
 
 @pytest.mark.threat("C4")
 def test_a_run_whose_runner_is_gone_was_interrupted_even_if_its_pid_is_anothers_by_now(gate: Gate) -> None:
-    with running("sh", "-c", "echo ready; exec sleep 1000") as pid:
+    with running("sh", "-c", "echo ready; exec sleep 1000") as (pid, _):
         spooled(gate, f"state started\nboot {BOOT}\nrunner {pid} {int(start_of(pid)) - 1}\n")
         assert gate.result(ID)[0].get("state") == "interrupted"
         (gate.runs / ID).write_text(f"state started\nboot {BOOT}\nrunner {pid} {start_of(pid)}\n")
@@ -81,7 +81,7 @@ def test_a_run_whose_runner_is_gone_was_interrupted_even_if_its_pid_is_anothers_
 
 @pytest.mark.threat("C5")
 def test_a_run_from_before_a_reboot_was_interrupted_unless_it_had_ended(gate: Gate) -> None:
-    with running("sh", "-c", "echo ready; exec sleep 1000") as pid:
+    with running("sh", "-c", "echo ready; exec sleep 1000") as (pid, _):
         spooled(gate, f"state started\nboot 00000000-0000-0000-0000-000000000000\nrunner {pid} {start_of(pid)}\n")
         (gate.runs / f"{ID}.{pid}.output").write_bytes(b"half")
         records = gate.burn(ID)
