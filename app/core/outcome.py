@@ -76,7 +76,9 @@ class Watch:
             return replace(watch, good_since=at), _not_yet(watch, text, self.service.settle_seconds)
         left = watch.good_since + self.service.settle_seconds - at
         if left > 0:
-            return watch, _not_yet(watch, f"A new process runs as claimed; it has to stay {span(left)} more.", left)
+            return watch, _not_yet(
+                watch, f"A new process runs as claimed; it has to stay {span(max(left, 1.0))} more.", left
+            )
         return watch, Conclusion(is_success=True, is_final=True, why=_success(watch, verdict, identity, checks))
 
 
