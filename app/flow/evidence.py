@@ -1,6 +1,6 @@
 """The evidence of a request: what the judge saw, written once as canonical JSON and read back for pages.
 
-It judges nothing. Every string that came from a host is masked before it is written, since a secret that was never
+It judges nothing. Every other string that came from a host is masked before it is written, since a secret that was never
 stored cannot leak (law 13). The warrant names the commitment of this text, so the evidence cannot be exchanged under
 a yes."""
 
@@ -47,8 +47,8 @@ class Evidence:
     claim: str = ""
 
     def text(self) -> str:
-        """Write it, in the one way there is."""
-        return rfc8785.dumps(_plain(asdict(self))).decode()
+        """Write it, in the one way there is. Identity lines stand as the warrant has them, byte for byte."""
+        return rfc8785.dumps({**_plain(asdict(self)), "identity": list(self.identity)}).decode()
 
 
 def claim_digest(service: Service, host: Host, rule: Rule) -> str:
