@@ -39,14 +39,11 @@ async def ready(request: Request) -> PlainTextResponse:
 async def metrics(request: Request) -> PlainTextResponse:
     """Give the numbers of what has not ended, as Prometheus reads them."""
     world: World = request.app.state.world
+    counts = {state: len(await requests.wanting(world.db, {state})) for state in State if state not in ENDED}
     lines = [
         "# HELP askfirst_requests Requests that have not ended, by state.",
         "# TYPE askfirst_requests gauge",
-    ]
-    for state in State:
-        if state not in ENDED:
-            lines.append(f'askfirst_requests{{state="{state}"}} {len(await requests.wanting(world.db, {state}))}')
-    lines += [
+        *(f'askfirst_requests{{state="{state}"}} {count}' for state, count in counts.items()),
         "# HELP askfirst_freezes Freezes that hold now.",
         "# TYPE askfirst_freezes gauge",
         f"askfirst_freezes {len(await freezes.current(world.db))}",

@@ -72,8 +72,10 @@ class Map:
 
 
 def map_of(found: Discovery, managers: Mapping[str, Manager]) -> Map:
-    """Place what was found, grouped by manager and unit."""
-    lines = tuple(sorted((_line(each, managers) for each in found.seen), key=_order))
+    """Place what was found, grouped by manager and unit; managers of registered services come first."""
+    unsorted = [_line(each, managers) for each in found.seen]
+    known = {line.manager for line in unsorted if line.service}
+    lines = tuple(sorted(unsorted, key=lambda line: (line.manager not in known, *_order(line))))
     boxes: dict[tuple[int, str], Box] = {}
     edges: dict[tuple[Box, Box], Edge] = {}
     for index, line in enumerate(lines):

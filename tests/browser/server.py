@@ -1,0 +1,61 @@
+"""A server process for browsers to look at: the real pages over a real store, with a request in every state.
+
+No worker runs and no host answers, so each state stays as it was written. It prints one line of JSON when it serves:
+its address, its database, and the requests by name. Run as ``python -m tests.browser.server``.
+"""
+
+import asyncio
+import json
+import socket
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.flow.ports import Limits, News, World
+from app.settings import Settings
+from app.store.engine import open_database
+from app.web.health import router as health
+from app.web.setup import install
+from tests.browser.states import every_state
+from tests.integration.web.conftest import Dark
+from tests.integration.web.seed import plant
+
+
+class Clock:
+    """The machine's own clock."""
+
+    def now(self) -> float:
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+async def serve(folder: Path) -> None:
+    """Serve until the process is ended."""
+    database = f"sqlite+aiosqlite:///{folder / 'askfirst.db'}"
+    db = await open_database(database)
+    hosts: Any = Dark()
+    world = World(db=db, hosts=hosts, clock=Clock(), news=News(), limits=Limits(), worker="test:1")
+    made = await every_state(await plant(world))
+    listener = socket.create_server(("127.0.0.1", 0))
+    base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    app = FastAPI(openapi_url=None)
+    app.state.world = world
+    app.include_router(health)
+    install(app, Settings(base_url=base, data_dir=folder))
+    ids = {name: request.id for name, request in made.items()}
+    print(json.dumps({"base": base, "database": database, "requests": ids}), flush=True)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+    await uvicorn.Server(config).serve([listener])
+    await db.close()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as home:
+        asyncio.run(serve(Path(sys.argv[1] if len(sys.argv) > 1 else home)))
