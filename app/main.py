@@ -1,7 +1,8 @@
 """The only place that wires: settings → store and ssh → flow → pages, API and commands.
 
 It decides nothing. ``create_app`` is the factory that the web server calls; ``run`` is the ``askfirst`` command; both
-build the same ``World`` by ``Wiring.open_world``."""
+build the same ``World`` by ``Wiring.open_world``.
+"""
 
 import asyncio
 import contextlib

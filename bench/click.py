@@ -5,7 +5,8 @@
 
 A real server on loopback, a real approver's session, and a systemd unit that is restarted for real in each round. The
 connection that the verification opened is still there when somebody clicks, as in life. Bare `ssh true` (cold, and
-over a warm ControlMaster) runs beside it in each round. Read the ratios, not the milliseconds."""
+over a warm ControlMaster) runs beside it in each round. Read the ratios, not the milliseconds.
+"""
 
 import argparse
 import asyncio

@@ -1,7 +1,8 @@
 """Salted commitments: how a text is named in the audit log without being in it.
 
 The log keeps only the commitment, so that a reason, an output or a name can be deleted and the log still verifies,
-while nobody can guess a short text from its bare hash. The salt is an argument: this ring rolls no dice."""
+while nobody can guess a short text from its bare hash. The salt is an argument: this ring rolls no dice.
+"""
 
 import hashlib
 from dataclasses import dataclass

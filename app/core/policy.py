@@ -2,7 +2,8 @@
 
 Every path that can lead to an approval (page, API, command, agent) calls ``approval_refusal`` and nothing else
 decides. It reads no clock and no store: the request, the person and the time are arguments. Keeps law 7 (nobody
-approves their own), law 8 (no token approves) and law 9 (an ended or expired request takes no yes)."""
+approves their own), law 8 (no token approves) and law 9 (an ended or expired request takes no yes).
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,8 @@
 """The registry as one value: hosts, services and policies, the contradictions in it, and the difference of two.
 
 It reads no YAML and no database; how problems find their line and column is ``flow.registry``'s. Every writer (file,
-form, API) asks ``problems`` first, so that a contradiction is refused where it is written."""
+form, API) asks ``problems`` first, so that a contradiction is refused where it is written.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping

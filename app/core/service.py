@@ -2,7 +2,8 @@
 
 A service here is a *claim*; whether it is true is for the judge. This file checks the form of single fields and knows
 no manager: what a manager asks of a claim stands in that manager's own file. Keeps law 4: no field can hold a shell
-word that is read differently on a host."""
+word that is read differently on a host.
+"""
 
 import re
 from dataclasses import dataclass, field

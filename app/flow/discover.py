@@ -1,7 +1,8 @@
 """Discovering: what listens on a host, who runs it, and which of it the registry knows.
 
 It judges no claim and changes nothing (law 2). A host that cannot be reached is an error here, since there is nothing
-else to show."""
+else to show.
+"""
 
 from dataclasses import dataclass
 

@@ -1,8 +1,9 @@
 """The evidence of a request: what the judge saw, written once as canonical JSON and read back for pages.
 
-It judges nothing. Every other string that came from a host is masked before it is written, since a secret that was never
-stored cannot leak (law 13). The warrant names the commitment of this text, so the evidence cannot be exchanged under
-a yes."""
+It judges nothing. Every other string that came from a host is masked before it is written, since a secret that was
+never stored cannot leak (law 13). The warrant names the commitment of this text, so the evidence cannot be exchanged
+under a yes.
+"""
 
 import hashlib
 import json

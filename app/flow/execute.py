@@ -2,7 +2,8 @@
 
 It decides nothing: what runs is the text that was approved. ``execute`` is the only caller of ``Hosts.restart``.
 Keeps law 6 (the claim is one event with a unique key, then the gate spends the warrant), law 10 (RunStarted is
-committed before a byte goes to the host) and law 12 (a lost line is ``unknown``, and is never tried again)."""
+committed before a byte goes to the host) and law 12 (a lost line is ``unknown``, and is never tried again).
+"""
 
 import asyncio
 

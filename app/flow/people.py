@@ -1,7 +1,8 @@
 """People: signing in, the first admin, and who may change whom.
 
 It checks passwords through ``identity`` and keeps accounts through ``store``; it approves nothing. A wrong password
-and an unknown name cost the same time and give the same answer."""
+and an unknown name cost the same time and give the same answer.
+"""
 
 import asyncio
 import re

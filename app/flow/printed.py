@@ -1,7 +1,8 @@
 """What a command printed, as lines that a page can show: cut at line ends, masked, and made visible.
 
 It stores nothing. Line numbers are those of the raw output, so that an address such as ``#L42`` means the same line
-while the command runs and for ever after. Keeps law 13: secrets are masked before a line leaves this file."""
+while the command runs and for ever after. Keeps law 13: secrets are masked before a line leaves this file.
+"""
 
 import re
 from collections.abc import Sequence

@@ -2,7 +2,8 @@
 
 How a service is restarted, an import and a new host key are all the same kind of change: one list of differences.
 While there is only one editor a change applies at once; from the second on it waits for another editor's yes, and is
-then applied as it was proposed, or not at all where the registry has moved."""
+then applied as it was proposed, or not at all where the registry has moved.
+"""
 
 from dataclasses import dataclass
 

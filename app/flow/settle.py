@@ -1,7 +1,8 @@
 """Settling: finding out what a run did, first whether it ran at all, then whether the service truly came back.
 
 It never starts anything. ``reconcile`` burns or reads: the host's own spool answers, and no clock or lease is trusted
-for it (law 12). ``settle`` probes until the after-proof is complete or its time is up (law 11)."""
+for it (law 12). ``settle`` probes until the after-proof is complete or its time is up (law 11).
+"""
 
 from app.core.errors import NotFound, Unreachable
 from app.core.events import RunBurned, RunLost, Settled

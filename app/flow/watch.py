@@ -1,7 +1,8 @@
 """Watching what waits: whether a proof still holds, and whether what a yes rests on is still so.
 
 It never approves and never runs; the most it does is to end a request as stale or expired. Keeps law 9 (silence is
-never yes) and the waiting half of law 5 (a changed host makes the warrant void at once, not only at the run)."""
+never yes) and the waiting half of law 5 (a changed host makes the warrant void at once, not only at the run).
+"""
 
 from app.core.errors import Refused
 from app.core.events import Expired, WentStale

@@ -2,7 +2,8 @@
 
 It holds no queue and decides nothing: the store's states are the queue, and each step is a function of the flow. A
 worker that dies loses nothing; the next one reads the same states. Keeps law 12 for its own death: a run that nobody
-follows is lost."""
+follows is lost.
+"""
 
 import asyncio
 import contextlib
