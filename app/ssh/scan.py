@@ -34,8 +34,8 @@ class ScannedKey:
         return f"{self.bits} {self.fingerprint} ({self.kind})"
 
 
-async def scan(host: Host, jump: tuple[Host, asyncssh.SSHClientConnection] | None = None) -> tuple[ScannedKey, ...]:
-    """Fetch a host's keys of all types that we would accept. Raises Unreachable where it shows none.
+async def scan(host: Host) -> tuple[ScannedKey, ...]:
+    """Fetch a host's keys of all types that we would accept, directly. Raises Unreachable where it shows none.
 
     A connection for each key: each asks for the types not seen yet, until the host has no more to show.
     """
@@ -44,26 +44,26 @@ async def scan(host: Host, jump: tuple[Host, asyncssh.SSHClientConnection] | Non
     while wanted:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                key = await _fetch(host, wanted, jump[1] if jump else None)
+                key = await _fetch(host, wanted)
         except TimeoutError as error:
             raise failures.of_connecting(host, error, speaks_ssh=False, jump=None) from error
         except (OSError, asyncssh.Error, ValueError) as error:
             if found:
                 break  # with no type in common the host hangs up, in one way or another
             is_ssh = isinstance(error, asyncssh.KeyExchangeFailed)
-            raise failures.of_connecting(host, error, speaks_ssh=is_ssh, jump=jump[0] if jump else None) from error
+            raise failures.of_connecting(host, error, speaks_ssh=is_ssh, jump=None) from error
         found.append(_described(key))
         wanted = [name for name in wanted if name.encode() not in key.sig_algorithms]
     return tuple(found)
 
 
-async def _fetch(host: Host, algorithms: list[str], tunnel: asyncssh.SSHClientConnection | None) -> asyncssh.SSHKey:
-    open_socket = None if tunnel else await wire.connect(host.address, host.port)
+async def _fetch(host: Host, algorithms: list[str]) -> asyncssh.SSHKey:
+    open_socket = await wire.connect(host.address, host.port)
     try:
         key = await asyncssh.get_server_host_key(
             host.address,
             host.port,
-            tunnel=tunnel,
+            tunnel=None,
             sock=open_socket,
             proxy_command=None,
             config=None,
@@ -75,8 +75,7 @@ async def _fetch(host: Host, algorithms: list[str], tunnel: asyncssh.SSHClientCo
             raise asyncssh.KeyExchangeFailed("no host key was shown")
         return key
     finally:
-        if open_socket:
-            open_socket.close()
+        open_socket.close()
 
 
 def _described(key: asyncssh.SSHKey) -> ScannedKey:

@@ -13,6 +13,7 @@ from app.core.errors import Lost, Unreachable
 from app.core.run import Differs, Exited, Output, Refusal, Started
 from app.core.service import TcpCheck
 from app.core.warrant import Warrant
+from app.gate import build
 from app.ssh.answers import OUTPUT_BYTES
 from app.ssh.gate import SshHosts
 from app.ssh.keys import fingerprint
@@ -307,3 +308,14 @@ async def test_a_slow_reader_gets_everything_in_order(sshd: Sshd, hosts: SshHost
             await asyncio.sleep(0.01)
     assert everything[-1] == Exited(7)
     assert [each.offset for each in everything if isinstance(each, Output)] == list(range(1000))
+
+
+@pytest.mark.law(4)
+def test_nothing_but_the_gate_starts_a_program_on_a_host() -> None:
+    """By reading the source: one file opens sessions, and only the gate's has it do so."""
+    sources = {each.name: each.read_text() for each in Path(build.__file__).parents[1].rglob("*.py")}
+    opens = re.compile(r"create_session|create_process|open_session|start_sftp_client|\.run\(.*command")
+    assert {name for name, text in sources.items() if "import asyncssh" in text and opens.search(text)} == {
+        "session.py"
+    }
+    assert {name for name, text in sources.items() if ".talk(" in text} == {"gate.py"}

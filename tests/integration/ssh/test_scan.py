@@ -8,7 +8,6 @@ import asyncssh
 import pytest
 
 from app.core.errors import Unreachable
-from app.ssh.connect import dial
 from app.ssh.keys import ClientKey
 from app.ssh.scan import scan
 from tests.fakes.sshd import Sshd, public
@@ -26,16 +25,6 @@ async def test_all_keys_are_shown_as_ssh_keygen_prints_them(client_key: ClientKe
         (tmp_path / "key.pub").write_text(f"{each.text}\n")
         printed = subprocess.check_output(["ssh-keygen", "-lf", str(tmp_path / "key.pub")], text=True)
         assert printed.strip() == each.line.replace(" (", " no comment (")
-
-
-async def test_a_host_behind_a_jump_host_is_scanned_through_it(sshd: Sshd, client_key: ClientKey) -> None:
-    async with Sshd(client_key.pair, "bastion") as jump:
-        connection = await dial(jump.host, client_key)
-        found = await scan(sshd.host, (jump.host, connection))
-        connection.close()
-        await connection.wait_closed()
-    assert [each.text for each in found] == [public(sshd.key)]
-    assert set(jump.asked_forwards) == {("127.0.0.1", sshd.port)}
 
 
 async def test_a_host_that_only_has_a_weak_key_shows_none(client_key: ClientKey) -> None:
