@@ -203,13 +203,19 @@ def queries(count: int) -> dict[str, Query]:
         "two common words": listed(lambda p: Filter(q="usual memory")),
         "a common word, one service": listed(lambda p: Filter(q="memory", service=f"service-{p % SERVICES}")),
         'how many, up to "50+"': lambda db, p: requests.count(db, Filter(service=f"service-{p % SERVICES}")),
+        "one request whole": lambda db, p: requests.load(db, f"01{1 + p % count:024}"),
+        **_of_the_audit_page(end),
+    }
+
+
+def _of_the_audit_page(end: float) -> dict[str, Query]:
+    return {
         "audit: newest page": lambda db, p: history.page(db, history.Filter()),
         "audit: one type": lambda db, p: history.page(db, history.Filter(type="blocked")),
         "audit: one person": lambda db, p: history.page(db, history.Filter(by=f"person-{p % PEOPLE}")),
         "audit: a week, long ago": lambda db, p: history.page(
             db, history.Filter(since=START + (end - START) / 3, until=START + (end - START) / 3 + 7e5)
         ),
-        "one request whole": lambda db, p: requests.load(db, f"01{1 + p % count:024}"),
     }
 
 

@@ -16,6 +16,12 @@ MORE_PAIRS = (("host", "requester"), ("requester", "state"), ("requester", "verd
 
 
 def upgrade() -> None:
+    _requests()
+    _decisions()
+    _words_keys_output()
+
+
+def _requests() -> None:
     op.create_table(
         "requests",
         sa.Column("id", sa.Text, primary_key=True),
@@ -35,6 +41,9 @@ def upgrade() -> None:
     )
     for columns in (*((one,) for one in SINGLE), *PAIRS, *MORE_PAIRS):
         op.create_index("requests_" + "_".join(columns), "requests", [*columns, "seq"])
+
+
+def _decisions() -> None:
     op.create_table(
         "decisions",
         sa.Column("request", sa.Text, primary_key=True),
@@ -47,6 +56,9 @@ def upgrade() -> None:
     )
     op.create_index("decisions_one_yes", "decisions", ["request", "human"], unique=True)
     op.create_index("decisions_person", "decisions", ["person", "seq"])
+
+
+def _words_keys_output() -> None:
     op.create_table(
         "words",
         sa.Column("word", sa.Text, primary_key=True),

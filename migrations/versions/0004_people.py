@@ -11,6 +11,11 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
+    _people()
+    _ways_in()
+
+
+def _people() -> None:
     op.create_table(
         "people",
         sa.Column("id", sa.Text, primary_key=True),
@@ -27,6 +32,9 @@ def upgrade() -> None:
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("joined_at", sa.Double, nullable=False),
     )
+
+
+def _ways_in() -> None:
     op.create_table(
         "bootstrap", sa.Column("id", sa.Integer, primary_key=True), sa.Column("digest", sa.Text, nullable=False)
     )
