@@ -4,6 +4,7 @@
 
 {
     if (/^~fragments$/) { in_fragments = 1; next }
+    if (/^~stat /) { take_known(substr($0, 7)); next }
     if (/^~seed /) { need_main(substr($0, 7)); next }
     if (!/^[a-z][a-z0-9-]*([.][a-z][a-z0-9-]*)?( [a-z][a-z0-9-]*=[!-~]+)+$/) { malformed++; next }
     if ($1 == "identity") { identity_record(); next }
@@ -35,10 +36,10 @@ function identity_record(    service, pid) {
 }
 
 # Holders of other ports matter where they descend from a main process: a service may hold more than was claimed.
-function need_descendants(    pid, step, stat) {
+function need_descendants(    pid, step) {
     for (pid in holds) {
         if (pid in needed) continue
-        for (step = pid; step > 1 && !(step in is_main); step = stat[2]) if (!read_stat(step, stat)) break
+        for (step = pid; step in parent && !(step in is_main); ) step = parent[step]
         if (step in is_main) need(pid)
     }
 }
@@ -55,6 +56,7 @@ END {
         say_identity(words[1])
     }
     say_writable()
+    if (too_many) blind("processes", "there are more than " MOST_PROCESSES " that matter")
     if (malformed) blind("gate", malformed " lines of a fragment were no records")
     print "end nonce=" ENVIRON["AF_NONCE"] " count=" COUNT + ENVIRON["AF_COUNT"]
 }

@@ -54,11 +54,12 @@ function first_line(file,    line) {
 # Files of processes are read by grep, many at once, and never by getline: mawk ends altogether where a process goes away
 # between open and read. grep puts the file's name before each line, so that no text can pass for another process's.
 # busybox's grep knows no -a, and needs none.
-function read_stats(    tries, command, line) {
-    for (tries = 1; tries <= 2 && !stats; tries++) {
+function read_stats(files,    tries, command, line, seen) {
+    if (files == "") files = " [0-9]*/stat"
+    for (tries = 1; tries <= 2 && !seen; tries++) {
         if (tries == 2) GREP = "grep"
-        command = "cd /proc; exec " GREP " \"\" /dev/null [0-9]*/stat 2>/dev/null"
-        while ((command | getline line) > 0) take_stat(line)
+        command = "cd /proc; exec " GREP " \"\" /dev/null" files " 2>/dev/null"
+        while ((command | getline line) > 0) { seen++; take_stat(line) }
         close(command)
     }
 }
@@ -75,17 +76,27 @@ function take_stat(line,    cut, pid) {
 # Fields of /proc/PID/stat from the state on (1 state, 2 parent, 20 start), and the name. A name may hold newlines and ") ",
 # which the kernel does not escape there: so the whole text is taken, and cut at its last ") ".
 function read_stat(pid, fields) {
-    if (!stats) read_stats()
+    if (!stats) read_stats("")
     if (!(pid in STAT) || !match(STAT[pid], /.*\) /)) return 0
     STAT_NAME = substr(STAT[pid], index(STAT[pid], "(") + 1, RLENGTH - index(STAT[pid], "(") - 2)
     return split(substr(STAT[pid], RLENGTH + 1), fields, " ") >= 20
 }
 
-# Of the lines of /proc/PID/cgroup the one that tells the manager: v1's systemd hierarchy, or the unified one where that says
-# nothing. Call with each line, then read CGROUP[pid].
-function take_cgroup(pid, line) {
+# Takes a line `PID/cgroup:…`. v1's systemd hierarchy tells the manager, or the unified one where that says nothing.
+function take_cgroup(line,    pid) {
+    pid = substr(line, 1, index(line, "/") - 1)
+    sub(/^[^:]*:/, "", line)
     if (line ~ /^[0-9]+:name=systemd:/) { sub(/^[^:]*:[^:]*:/, "", line); if (length(line) > 1) CGROUP[pid] = line }
     else if (line ~ /^0::/ && !(pid in CGROUP)) CGROUP[pid] = substr(line, 4)
+}
+
+# As seen from the first process: a host that is a container itself may see its own place among others before every path.
+function cgroup_of(pid,    root, path) {
+    root = CGROUP[1]
+    sub(/\/init\.scope$/, "", root)
+    path = CGROUP[pid]
+    if (length(root) < 2 || index(path "/", root "/") != 1) return path
+    return path == root ? "/" : substr(path, length(root) + 1)
 }
 
 function quoted(text) { gsub(/\047/, "\047\\\047\047", text); return "\047" text "\047" }

@@ -17,11 +17,22 @@ af_read_claims() {
     unset IFS
 }
 
-# Reads what the scan printed: AF_CALLED (`call MANAGER`), AF_COMMS, AF_HOLDERS, AF_CGROUPS, AF_BORN for the frame and its fragments, AF_SEEN the rest.
+# What only other programs can tell of the whole host, one after the other: the time, all processes, and for a probe every
+# open socket of every process. GNU find prints links; where it is busybox's, the scan looks again by other means.
+af_sources() {
+    cd /proc || return
+    set +f
+    [ "$AF_VERB" != probe ] || date +%s.%N
+    grep -a '' /dev/null [0-9]*/stat
+    [ "$AF_VERB" != probe ] || exec find [0-9]*/fd -mindepth 1 -maxdepth 1 -lname 'socket:*' -printf '%p %l\n'
+} </dev/null 2>/dev/null
+
+# Reads what the scan printed: AF_CALLED (`call MANAGER`), AF_COMMS, AF_HOLDERS, AF_CGROUPS, AF_BORN, AF_TICKS for the frame
+# and its fragments, AF_SEEN the rest.
 af_scan() {
     AF_COMMS='' AF_CALLED=$AF_NEWLINE AF_HOLDERS='' AF_CGROUPS='' AF_BORN=0 AF_TICKS=100 AF_SEEN=''
     export AF_WATCH AF_ALL_CLAIMS
-    af_seen=$(awk "$AF_AWK$AF_SCAN" </dev/null && echo '~whole')
+    af_seen=$(af_sources | awk "$AF_AWK$AF_SCAN" && echo '~whole')
     [ "${af_seen%"~whole"}" != "$af_seen" ] || AF_SEEN=$(af_blind processes '/proc could not be read to its end')$AF_NEWLINE
     IFS=$AF_NEWLINE
     for af_line in $af_seen; do
@@ -60,41 +71,64 @@ af_claims_of() {
 # Whether a manager's fragment has anything to say: something is claimed under it, or a process tells of it.
 af_is_called_for() {
     case "$AF_NEWLINE$AF_ALL_CLAIMS$AF_CALLED" in
-    *" $1 "* | *"${AF_NEWLINE}call $1$AF_NEWLINE"*) command -v "facts_$(af_underscored "$1")" >/dev/null ;;
+    *" $1 "* | *"${AF_NEWLINE}call $1$AF_NEWLINE"*) af_function "$1" ;;
     *) return 1 ;;
     esac
 }
 
-af_underscored() {
-    case $1 in *-*) echo "${1%%-*}_${1#*-}" ;; *) echo "$1" ;; esac
+# AF_FUNCTION: the function of a manager's fragment; false where it has none.
+af_function() {
+    case $1 in *-*) AF_FUNCTION=facts_${1%%-*}_${1#*-} ;; *) AF_FUNCTION=facts_$1 ;; esac
+    command -v "$AF_FUNCTION" >/dev/null
 }
 
-# One fragment, apart from the others: it cannot change their variables, and its errors are no records.
-af_fragment() {
-    af_claims_of "$1"
-    "facts_$(af_underscored "$1")"
+# One source of records, apart from the others: it cannot change their variables, and its errors are no records.
+af_source() {
+    case $1 in
+    seen) printf '%s~fragments\n' "$AF_SEEN"; af_unknown ;;
+    code) af_code ;;
+    *) af_function "$1" && af_claims_of "$1" && "$AF_FUNCTION" ;;
+    esac
 } </dev/null 2>/dev/null
 
-# What code lies under the claimed paths.
-af_code() {
-    [ -n "$AF_CODE" ] || return 0
-    export AF_CODE AF_READ_CODE
-    awk "$AF_AWK$AF_CODE_AWK" </dev/null 2>/dev/null
+# Runs all sources at once, each into a pipe of its own, and the last step over the pipes in turn. A shell's pipes have the
+# numbers 3 to 9: from the seventh source on they share the last.
+af_together() {
+    case $# in
+    0)
+        # shellcheck disable=SC2086  # words are wanted
+        exec timeout 18 awk "$AF_AWK$AF_PROCESSES$AF_WRITABLE$AF_ANSWER" $AF_PIPES
+        ;;
+    esac
+    if [ "$AF_PIPE" = 9 ]; then
+        for af_name; do af_source "$af_name"; done | { exec 9<&0; AF_PIPES="$AF_PIPES /dev/fd/9"; af_together; }
+        return
+    fi
+    af_name=$1
+    shift
+    af_source "$af_name" | {
+        case $AF_PIPE in
+        3) exec 3<&0 ;; 4) exec 4<&0 ;; 5) exec 5<&0 ;; 6) exec 6<&0 ;; 7) exec 7<&0 ;; 8) exec 8<&0 ;;
+        esac
+        AF_PIPES="$AF_PIPES /dev/fd/$AF_PIPE" AF_PIPE=$((AF_PIPE + 1))
+        af_together "$@"
+    }
 }
 
-# All of them at once, their records one after the other: each writes into a pipe that is emptied in turn.
-af_together() {
-    if [ $# = 0 ]; then
-        af_code
-    elif [ $# = 1 ] && [ -z "$AF_CODE" ]; then
-        af_fragment "$1"
-    else
-        af_fragment "$1" | {
-            exec 3<&0
-            shift
-            af_together "$@" | cat /dev/fd/3 -
-        }
-    fi
+# What code lies under the claimed paths, each read once.
+af_code() {
+    af_paths=' '
+    export AF_CODE
+    IFS=$AF_NEWLINE
+    for af_line in $AF_CODE; do
+        af_path=${af_line#* }
+        case $af_paths in *" $af_path "*) continue ;; esac
+        af_paths="$af_paths$af_path "
+        echo "path $af_path"
+        timeout 5 sh -c "$AF_READ_CODE" code "$af_path"
+        echo "ended $?"
+    done | awk "$AF_AWK$AF_CODE_AWK"
+    unset IFS
 }
 
 # A claim under a manager that this gate knows nothing of: an older gate, or a newer registry.
@@ -113,15 +147,12 @@ af_probe() {
     af_read_claims || { af_refuse "$AF_WHY"; return; }
     ulimit -t 10
     af_scan
-    af_list=''
+    af_list=seen
     for af_name in $AF_MANAGERS; do af_is_called_for "$af_name" && af_list="$af_list $af_name"; done
     export AF_COUNT
+    AF_PIPE=3 AF_PIPES=''
     # shellcheck disable=SC2086  # words are wanted
-    {
-        printf '%s~fragments\n' "$AF_SEEN"
-        af_unknown
-        af_together $af_list
-    } | timeout 18 awk "$AF_AWK$AF_PROCESSES$AF_WRITABLE$AF_ANSWER"
+    af_together $af_list ${AF_CODE:+code}
     exit
 }
 
@@ -129,9 +160,6 @@ af_probe() {
 af_identity() {
     ulimit -t 10
     af_scan
-    af_is_called_for "$AF_MANAGER" || return
-    {
-        echo '~fragments'
-        af_fragment "$AF_MANAGER"
-    } | timeout 18 awk "$AF_AWK$AF_PROCESSES$AF_WRITABLE$AF_ANSWER"
+    AF_SEEN='' AF_PIPE=3 AF_PIPES=''
+    af_is_called_for "$AF_MANAGER" && af_together seen "$AF_MANAGER"
 }

@@ -11,18 +11,37 @@ function need(pid) {
 # The same, and what it has loaded is looked at too.
 function need_main(pid) { need(pid); main_process[pid] = 1 }
 
-function read_processes() {
-    while (taken < queued && taken < MOST_PROCESSES) read_process(queue[++taken])
-    if (taken == queued || is_full) return
-    blind("processes", "there are more than " MOST_PROCESSES " that matter")
-    is_full = 1
+# A line of the scan's: PID PARENT START NAME.
+function take_known(line,    word) {
+    split(line, word, " ")
+    parent[word[1]] = word[2]; start[word[1]] = word[3]; name[word[1]] = word[4]
 }
 
-function read_process(pid,    stat) {
+# In rounds: what the scan did not tell is read, then what that has above it. For a restart ancestors do not matter.
+function read_processes(    files) {
+    for (;;) {
+        files = ""
+        for (; taken < queued; taken++) {
+            pid = queue[taken + 1]
+            if (pid in parent) settle(pid)
+            else if (!(pid in asked)) { asked[pid] = 1; files = files " " pid "/stat"; later[++laters] = pid }
+        }
+        if (files == "") return
+        read_stats(files)
+        for (; laters > 0; laters--) learn(later[laters])
+    }
+}
+
+function learn(pid,    stat) {
     if (!read_stat(pid, stat)) return
-    parent[pid] = stat[2]; start[pid] = stat[20]; name[pid] = STAT_NAME
+    parent[pid] = stat[2]; start[pid] = stat[20]; name[pid] = enc(STAT_NAME)
+    settle(pid)
+}
+
+function settle(pid) {
+    if (presents >= MOST_PROCESSES) { too_many = 1; return }
     present[++presents] = pid
-    need(stat[2])
+    if (is_probe) need(parent[pid])
 }
 
 # What stands in further files, by one shell: uid, inner pid, control group, arguments, where links lead, whose the executables
@@ -38,7 +57,7 @@ function read_files(    i, pid, facts, arguments, links, executables, maps, comm
         executables = executables " " pid "/exe"
         if (pid in main_process) maps = maps " " pid "/maps"
     }
-    command = "exec 2>/dev/null; cd /proc; grep -E \"^(Uid|NSpid):|:name=systemd:|^0::\" /dev/null" facts "; ls -ldnb" links
+    command = "exec 2>/dev/null; cd /proc; grep -E \"^(Uid|NSpid):|:name=systemd:|^0::\" /dev/null 1/cgroup" facts "; ls -ldnb" links
     if (is_probe)
         command = command "; " GREP " \"\" /dev/null" arguments " | tr \"\\000\" \"\\001\"" \
             "; stat -L -c \"%n %u %h\"" executables
@@ -58,9 +77,9 @@ function take_line(line,    cut, pid, file) {
     cut = index(line, "/")
     pid = substr(line, 1, cut - 1)
     file = substr(line, cut + 1, RLENGTH - cut - 1)
+    if (file == "cgroup") { take_cgroup(line); return }
     line = substr(line, RLENGTH + 1)
     if (file == "status") read_status(pid, line)
-    else if (file == "cgroup") take_cgroup(pid, line)
     else if (file == "cmdline") { if (pid in argv) line = argv[pid] NEWLINE line; argv[pid] = line }
     else if (file == "maps") read_map(pid, line)
 }
@@ -151,7 +170,7 @@ function say_processes(    i, pid) {
         put("pid", pid); put("ppid", parent[pid]); put("start", start[pid])
         put("started", sprintf("%.2f", ENVIRON["AF_BORN"] + start[pid] / ENVIRON["AF_TICKS"]))
         put("uid", uid[pid]); put("user", user_of(uid[pid]))
-        put("comm", name[pid]); put("cgroup", CGROUP[pid]); put_escaped("argv", arguments_of(pid))
+        put_escaped("comm", name[pid]); put("cgroup", cgroup_of(pid)); put_escaped("argv", arguments_of(pid))
         if (pid in exe) put_escaped("exe", exe[pid])
         if (pid in exe_uid) put("exe-uid", exe_uid[pid])
         if (pid in cwd) put_escaped("cwd", cwd[pid])

@@ -1,34 +1,63 @@
 # The first look: the host, its listening TCP sockets, who holds them, which processes tell of a manager.
-# Lines that begin with '~' are for the frame, the others are records.
+# Input: what af_sources prints. Output: lines that begin with '~' are for the frame and its last step, the others are records.
 
 BEGIN {
     MOST = 2000             # listening sockets; more are said to be unseen
-    watches = split(ENVIRON["AF_WATCH"], watch, NEWLINE)        # MANAGER NAME
+    is_probe = ENVIRON["AF_VERB"] == "probe"
+    read_watches()
+    read_claims()
+    # While this reads the sockets, whose tables are long, the other programs are at work.
+    if (is_probe && (getline line) > 0) {
+        say_host(line)
+        listeners("/proc/net/tcp")
+        listeners("/proc/net/tcp6")
+    }
+}
+
+/^[0-9]+\/stat:/ { take_stat($0); next }
+/^[0-9]+\/fd\// { open_file($0) }
+
+END {
+    if (!stats) read_stats("")
+    if (sockets && !opened) by_ls()
+    if (is_probe) { say_unheld(); under_paths() }
+    for (pid in STAT) look_at(pid)
+    for (pid in matters) relate(pid, relevant)
+    for (pid in holding) relate(pid, told)
+    for (pid in relevant) told[pid] = 1
+    for (pid in told) say_stat(pid)
+    for (pid in watched) if (!claims_all || pid in relevant) say_watched(pid)
+    if (is_probe) say_cgroups()
+}
+
+# MANAGER NAME, a line each.
+function read_watches(    i, cut) {
+    watches = split(ENVIRON["AF_WATCH"], watch, NEWLINE)
     for (i = 1; i <= watches; i++) {
         cut = index(watch[i], " ")
         caller[i] = substr(watch[i], 1, cut - 1)
         watch[i] = substr(watch[i], cut + 1)
         if (watch[i] == "") watches = i - 1
     }
-    claims_all = split(ENVIRON["AF_ALL_CLAIMS"], claim, NEWLINE)
+}
+
+function read_claims(    claim, word, part, i, j) {
+    claims_all = is_probe ? split(ENVIRON["AF_ALL_CLAIMS"], claim, NEWLINE) : 0
     for (i = 1; i <= claims_all; i++) {
         split(claim[i], word, " ")
         if (word[7] == "-" && word[5] != "-") path_claimed[++paths] = word[5]
-        ports = split(word[7], part, ",")
-        for (cut = 1; cut <= ports; cut++) port_claimed[part[cut]] = 1
+        for (j = split(word[7], part, ","); j > 0; j--) port_claimed[part[j]] = 1
     }
-    if (ENVIRON["AF_VERB"] != "probe") claims_all = 0
-    else {
-        listeners("/proc/net/tcp")
-        listeners("/proc/net/tcp6")
-        look_around()
-        under_paths()
-    }
-    if (!stats) read_stats()
-    for (pid in STAT) look_at(pid)
-    for (pid in matters) for (step = pid; step in parent && !(step in relevant); step = parent[step]) relevant[step] = 1
-    for (pid in watched) if (!claims_all || pid in relevant) say_watched(pid)
-    say_cgroups()
+}
+
+# Adds a process and its ancestors to a set.
+function relate(pid, set) {
+    for (; pid in parent && !(pid in set); pid = parent[pid]) set[pid] = 1
+}
+
+# So that the last step need not look again.
+function say_stat(pid,    stat) {
+    if (read_stat(pid, stat)) print "~stat " pid " " stat[2] " " stat[20] " " enc(STAT_NAME)
 }
 
 function look_at(pid,    stat, i) {
@@ -45,16 +74,18 @@ function say_watched(pid,    count, manager, i) {
     for (i = 1; i <= count; i++) if (!(manager[i] in called)) { called[manager[i]] = 1; print "~call " manager[i] }
 }
 
-function say_cgroups(    pid, files, command, line, cut, said) {
+function say_cgroups(    pid, files, command, line, group, said) {
     for (pid in relevant) files = files " " pid "/cgroup"
     if (files == "") return
-    command = "cd /proc; exec grep -E \":name=systemd:|^0::\" /dev/null" files " 2>/dev/null"
-    while ((command | getline line) > 0) {
-        cut = index(line, ":")
-        take_cgroup(substr(line, 1, index(line, "/") - 1), substr(line, cut + 1))
-    }
+    command = "cd /proc; exec grep -E \":name=systemd:|^0::\" /dev/null 1/cgroup" files " 2>/dev/null"
+    while ((command | getline line) > 0) take_cgroup(line)
     close(command)
-    for (pid in CGROUP) if (!(CGROUP[pid] in said)) { said[CGROUP[pid]] = 1; print "~cgroup " enc(CGROUP[pid]) }
+    for (pid in relevant) {
+        group = cgroup_of(pid)
+        if (group == "" || group in said) continue
+        said[group] = 1
+        print "~cgroup " enc(group)
+    }
 }
 
 function fits(name, pattern,    stem) {
@@ -63,23 +94,7 @@ function fits(name, pattern,    stem) {
     return substr(name, 1, length(stem)) == stem
 }
 
-# One command for what only commands can tell: the time, all processes, then every open socket of every process. GNU find
-# prints links, busybox's does not, its ls does. `now` and the time since boot are read one right after the other: their
-# difference turns clock ticks into epoch seconds.
-function look_around(    command, line) {
-    command = "exec 2>/dev/null; cd /proc; date +%s.%N; " GREP " \"\" /dev/null [0-9]*/stat"
-    if (sockets) command = command "; exec find [0-9]*/fd -mindepth 1 -maxdepth 1 -lname \"socket:*\" -printf \"%p %l\\n\""
-    command | getline line
-    say_host(line)
-    while ((command | getline line) > 0) {
-        if (line ~ /^[0-9]+\/stat:/) take_stat(line)
-        else if (line ~ /^[0-9]+\/fd\//) open_file(line)
-    }
-    close(command)
-    if (sockets && !opened) by_ls()
-    say_unheld()
-}
-
+# `now` and the time since boot are read one right after the other: their difference turns clock ticks into epoch seconds.
 function say_host(now,    up, stat, ticks) {
     split(first_line("/proc/uptime"), up, " ")
     if (now !~ /^[0-9]+\.[0-9]+$/) sub(/[^0-9].*/, "", now)
@@ -164,6 +179,7 @@ function say_unheld(    inode, missing) {
 function hold(pid, inode) {
     if ((pid, inode) in holds) return
     holds[pid, inode] = held[inode] = 1
+    holding[pid] = 1
     rec("holder"); put("inode", inode); put("pid", pid); done()
     print "~holder " port_of[inode] " " pid
     if (!claims_all || port_of[inode] in port_claimed) { matters[pid] = 1; print "~seed " pid }

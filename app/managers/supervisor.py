@@ -71,7 +71,16 @@ supervisor_of() {
         esac
         ;;
     esac
-    printf '%s\n' "$answer" | SUPERVISOR_CONFIG=$config SUPERVISOR_SOCKET=$socket SUPERVISOR_BY=$by \
+    # The first number is what getPID answered; supervisorctl's stands behind the last `pid`.
+    case $by in
+    supervisorctl) daemon=${answer##*"${AF_NEWLINE}pid "} ;;
+    *) daemon=${answer#*<int>} daemon=${daemon%%<*} ;;
+    esac
+    case $daemon in *[!0-9]*) daemon=0 ;; esac
+    {
+        stat -L -c 'file %u %a %Y %n' "$config" "/proc/$daemon" ${socket:+"$socket" "${socket%/*}"}
+        printf '%s\n' "$answer"
+    } | SUPERVISOR_CONFIG=$config SUPERVISOR_SOCKET=$socket SUPERVISOR_BY=$by SUPERVISOR_PID=$daemon \
         SUPERVISOR_DEFAULT=$is_default awk "$AF_AWK$SUPERVISOR_AWK"
 }
 
@@ -125,10 +134,14 @@ sys.stdout.buffer.write(b"".join(iter(lambda: line.recv(65536), b"")))
 '
 
 SUPERVISOR_AWK='
+# How the files stand first, then the answer, of which no line looks so: XML begins by "<", a status by a name and its
+# state.
+/^file [0-9]+ [0-7]+ [0-9]+ \// && text == "" { owner[$5] = $2; mode[$5] = $3; changed[$5] = $4; next }
 { text = text $0 NEWLINE }
 
 END {
     config = ENVIRON["SUPERVISOR_CONFIG"]
+    daemon = ENVIRON["SUPERVISOR_PID"]
     if (ENVIRON["SUPERVISOR_BY"] == "supervisorctl") from_status(); else from_answer()
     look_at_files()
     rec("supervisor.daemon")
@@ -150,7 +163,6 @@ END {
 
 # The answers of getPID and getAllProcessInfo; every text in them is escaped by XML, so a tag is a tag.
 function from_answer(    struct, member, i, j, members, key, value, field) {
-    if (match(text, /<int>[0-9]+<\/int>/)) daemon = substr(text, RSTART + 5, RLENGTH - 11)
     programs = split(text, struct, "<struct>") - 1
     for (i = 1; i <= programs; i++) {
         split("", field)
@@ -174,7 +186,6 @@ function from_status(    line, word, count, i, cut, own_name, group_name) {
     STATES = "^(RUNNING|STARTING|STOPPED|STOPPING|BACKOFF|EXITED|FATAL|UNKNOWN)$"
     count = split(text, line, NEWLINE)
     for (i = 1; i <= count; i++) {
-        if (line[i] ~ /^pid [0-9]+$/) { daemon = substr(line[i], 5); continue }
         if (split(line[i], word, /[ ,]+/) < 2 || word[2] !~ STATES) continue
         cut = index(word[1], ":")
         own_name = substr(word[1], cut + 1)
@@ -190,17 +201,9 @@ function take(i, group_name, own_name, state_name, process, failure) {
 }
 
 # Whether the socket is the one of that daemon: of the same user, or where only that user or root puts files.
-function look_at_files(    command, line, word, folder, socket) {
-    socket = ENVIRON["SUPERVISOR_SOCKET"]
-    folder = socket; sub(/\/[^\/]*$/, "", folder)
-    command = "exec stat -L -c \"%u %a %Y %n\" " quoted(config) " /proc/" (daemon > 0 ? daemon : 0)
-    if (socket != "") command = command " " quoted(socket) " " quoted(folder)
-    command = command " 2>/dev/null"
-    while ((command | getline line) > 0) {
-        split(line, word, " ")
-        owner[word[4]] = word[1]; mode[word[4]] = word[2]; changed[word[4]] = word[3]
-    }
-    close(command)
+function look_at_files(    socket, folder) {
+    socket = folder = ENVIRON["SUPERVISOR_SOCKET"]
+    sub(/\/[^\/]*$/, "", folder)
     user = owner["/proc/" daemon]
     is_own = user == "" ? "no" : "yes"
     if (socket == "" || owner[socket] == user) return
