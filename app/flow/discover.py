@@ -46,7 +46,7 @@ async def discover(world: World, host_name: str) -> Discovery:
     """Probe a host once and name the owner of every port. Raises NotFound, Unreachable."""
     registry = await services.registry(world.db)
     host, via = place(registry, host_name)
-    facts = await world.hosts.probe(host, (), via)  # a probe with claims looks only at what they need
+    facts = await world.hosts.probe(host, registry.services_on(host_name), via, whole=True)
     listeners = sorted(facts.listeners, key=lambda each: (each.port, each.address))
     return Discovery(host, facts, tuple(_seen(each, facts, registry, host_name) for each in listeners))
 

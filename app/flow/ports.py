@@ -29,8 +29,13 @@ class Clock(Protocol):
 class Hosts(Protocol):
     """The hosts, by way of the gate. The only port that can start anything."""
 
-    async def probe(self, host: Host, services: Sequence[Service], via: Sequence[Host] = ()) -> Facts:
-        """Take the facts of a host in one round trip, for these services. ``via`` are the jump hosts, first first."""
+    async def probe(
+        self, host: Host, services: Sequence[Service], via: Sequence[Host] = (), *, whole: bool = False
+    ) -> Facts:
+        """Take the facts of a host in one round trip: what these services need, or ``whole``, everything that it runs.
+
+        ``via`` are the jump hosts, first first.
+        """
 
     def restart(self, host: Host, warrant: str, via: Sequence[Host] = ()) -> AsyncIterator[Progress]:
         """Run a warrant's text. Raises Unreachable only where nothing can have run, Lost ever after."""

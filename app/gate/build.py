@@ -68,9 +68,12 @@ def program() -> str:
     return _PROGRAM
 
 
-def probe_input(nonce: str, services: Sequence[Service]) -> bytes:
-    """Ask for the facts of the host, for these services. Raises Refused where a claim cannot be written."""
-    lines = [_claim(service) for service in services]
+def probe_input(nonce: str, services: Sequence[Service], *, whole: bool = False) -> bytes:
+    """Ask for the facts that these services need, or for the ``whole`` host's, with theirs.
+
+    Raises Refused where a claim cannot be written.
+    """
+    lines = [_claim(service) for service in services] + ["whole"] * whole
     if sum(map(len, lines)) > _MOST_BYTES:
         raise _unfit("there are too many services on one host for one probe")
     return _input("probe", nonce, lines)

@@ -46,9 +46,13 @@ class SshHosts:
         self._answer_seconds = answer_seconds
         self._run_seconds = run_seconds
 
-    async def probe(self, host: Host, services: Sequence[Service], via: Sequence[Host] = ()) -> Facts:
-        """Take the facts of a host in one go, for these services."""
-        records = await self._ask(host, via, "probe", ANSWER_BYTES, lambda nonce: build.probe_input(nonce, services))
+    async def probe(
+        self, host: Host, services: Sequence[Service], via: Sequence[Host] = (), *, whole: bool = False
+    ) -> Facts:
+        """Take the facts of a host in one go: what these services need, or ``whole``, all that it runs."""
+        records = await self._ask(
+            host, via, "probe", ANSWER_BYTES, lambda nonce: build.probe_input(nonce, services, whole=whole)
+        )
         return facts(records, self._now(), services)
 
     async def restart(self, host: Host, warrant: str, via: Sequence[Host] = ()) -> AsyncIterator[Progress]:

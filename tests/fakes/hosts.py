@@ -35,7 +35,9 @@ class FakeHosts:
         self.hosts[name] = FakeHost(name, self.clock, environment)
         return self.hosts[name]
 
-    async def probe(self, host: Host, services: Sequence[Service], via: Sequence[Host] = ()) -> Facts:
+    async def probe(
+        self, host: Host, services: Sequence[Service], via: Sequence[Host] = (), *, whole: bool = False
+    ) -> Facts:
         there = await self._reach(host, via)
         self.probes.append((host.name, tuple(service.name for service in services)))
         if self._breaks(host, Cut.AFTER_INPUT):

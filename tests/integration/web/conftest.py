@@ -44,7 +44,7 @@ class Dark:
 
     asked: list[str] = field(default_factory=list)
 
-    async def probe(self, host: Any, services: Sequence[Any], via: Sequence[Any] = ()) -> Any:
+    async def probe(self, host: Any, services: Sequence[Any], via: Sequence[Any] = (), *, whole: bool = False) -> Any:
         self.asked.append(host.name)
         raise Unreachable(f"{host.name} does not answer.", next_step="Look at the host, then try again.")
 
