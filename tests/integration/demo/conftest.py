@@ -1,5 +1,6 @@
 """The demo as a process of its own, as a newcomer starts it, and commands beside it."""
 
+import json
 import os
 import re
 import shutil
@@ -10,7 +11,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 ROOT = Path(__file__).parents[3]
@@ -47,6 +50,11 @@ class Demo:
         (data,) = self.folder.glob("askfirst-demo-*/askfirst")
         return {**environment(self.folder), "ASKFIRST_DATA_DIR": str(data), "ASKFIRST_BASE_URL": self.url}
 
+    def api(self, token: str) -> httpx.Client:
+        """Return a client of the API."""
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.Client(base_url=self.url, headers=headers, trust_env=False, timeout=60)
+
     def command(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*RUN, *words],
@@ -56,6 +64,20 @@ class Demo:
             timeout=120,
             check=False,
         )
+
+
+@dataclass
+class Visited:
+    """A demo, a token of its engineer, and what it held when its page could first be opened."""
+
+    demo: Demo
+    token: str
+    wrong: dict[str, Any]
+    right: dict[str, Any]
+    services: dict[str, str]
+
+    def api(self) -> httpx.Client:
+        return self.demo.api(self.token)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -99,3 +121,14 @@ def demo(short_folder: Path) -> Iterator[Demo]:
     yield one
     one.process.terminate()
     assert one.process.wait(60) == 130
+
+
+@pytest.fixture(scope="module")
+def visited(demo: Demo) -> Visited:
+    """The demo as it is before any test does anything to it. Every test that does something asks for this first."""
+    made = demo.command("token", "create", "tests", "--json", ASKFIRST_AS="ada@example.org")
+    token = str(json.loads(made.stdout)["token"])
+    with demo.api(token) as client:
+        wrong, right = (client.get(f"/api/v1/requests/{short}").json() for short in demo.asked)
+        found = client.get("/api/v1/services").json()["services"]
+    return Visited(demo, token, wrong, right, {each["name"]: each["proof"]["verdict"] for each in found})
