@@ -1,6 +1,6 @@
-# The last step of a probe: reads the records of the scan and of the fragments, adds process records for every pid that they
-# name, turns what fragments said of claims into identity lines and writable paths, and counts.
-# For a restart (AF_VERB) it prints the identity lines of the one claim, as they are, and nothing else.
+# The last step of a probe: reads the records of the scan and of the fragments, adds process records for every pid that
+# they name, turns what fragments said of claims into identity lines and writable paths, and counts. For a restart
+# (AF_VERB) it prints the identity lines of the one claim, as they are, and nothing else.
 
 {
     if (/^~fragments$/) { in_fragments = 1; next }

@@ -1,5 +1,5 @@
-# One `code` record for each claim, out of what code.sh reads under each path. AF_CODE: a line SERVICE PATH for each claim.
-# Input: `path P`, what code.sh printed for it, `ended STATUS`.
+# One `code` record for each claim, out of what code.sh reads under each path. AF_CODE: a line SERVICE PATH for each
+# claim. Input: `path P`, what code.sh printed for it, `ended STATUS`.
 
 BEGIN { MOST_FILES = 20000 }
 

@@ -1,6 +1,7 @@
-# What code lies under the path $1, without running git: `commit HEX`, `log LINE`, `touched TIME`, then `file TIME NAME` for
-# each file; or `unread WHY`. Runs in a shell of its own under a time limit: an owner of a path can make reading it hang.
-# Only plain files are opened, no link is followed, and of what is read only hashes, times and the log's message go further.
+# What code lies under the path $1, without running git: `commit HEX`, `log LINE`, `touched TIME`, then `file TIME NAME`
+# for each file; or `unread WHY`. Runs in a shell of its own under a time limit: an owner of a path can make reading it
+# hang. Only plain files are opened, no link is followed, and of what is read only hashes, times and the log's message
+# go further.
 
 is_plain() { [ -f "$1" ] && [ ! -L "$1" ]; }
 
@@ -49,5 +50,6 @@ fi
 # What programs write while they run says nothing about the code.
 set -- "$path" -xdev -type d \( -name .git -o -name __pycache__ -o -name node_modules -o -name logs -o -name log -o \
     -name tmp -o -name run -o -name .cache -o -name uploads \) -prune -o -type f ! -name '*.py[co]' ! -name '*.log*' \
-    ! -name '*.pid' ! -name '*.lock' ! -name '*.sw[op]' ! -name '*.db*' ! -name '*.sqlite*' ! -name '*-wal' ! -name '*-journal'
+    ! -name '*.pid' ! -name '*.lock' ! -name '*.sw[op]' ! -name '*.db*' ! -name '*.sqlite*' ! -name '*-wal' \
+    ! -name '*-journal'
 find "$@" -printf 'file %T@ %p\n' || find "$@" -exec stat -c 'file %Y %n' {} +

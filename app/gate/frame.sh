@@ -1,41 +1,43 @@
-# The gate of Askfirst: the only program that Askfirst runs on a host. It looks (probe), and it runs what one warrant allows
-# (restart, burn, result). It installs nothing, and a probe changes nothing. POSIX sh, awk, procfs; no Python.
+# The gate of Askfirst: the only program that Askfirst runs on a host. It looks (probe), and it runs what one warrant
+# allows (restart, burn, result). It installs nothing, and a probe changes nothing. POSIX sh, awk, procfs; no Python.
 #
-# build.py assembles it from this file, probe.sh, run.sh, runner.sh, code.sh, the *.awk beside them and one fragment for each
-# process manager, and it is sent to the standard input of `sh -s`. All is function definitions until the last line, so that
-# half a program does nothing. What is asked follows in a quoted here-document: data, never evaluated. Comments and
-# indentation are not sent.
+# build.py assembles it from this file, probe.sh, run.sh, runner.sh, code.sh, the *.awk beside them and one fragment for
+# each process manager, and it is sent to the standard input of `sh -s`. All is function definitions until the last
+# line, so that half a program does nothing. What is asked follows in a quoted here-document: data, never evaluated.
+# Comments and indentation are not sent.
 #
-# It prints lines of printable ASCII: `askfirst-gate 1 nonce=N verb=V gate=DIGEST`, then records, then `end nonce=N count=C`.
-# A record is `kind key=value…`; in a value every byte outside '!' to '~', and '%', is %XX, and '-' is empty.
+# It prints lines of printable ASCII: `askfirst-gate 1 nonce=N verb=V gate=DIGEST`, then records, then `end nonce=N
+# count=C`. A record is `kind key=value…`; in a value every byte outside '!' to '~', and '%', is %XX, and '-' is empty.
 #
 # A fragment (``shell`` of a file under app/managers; NAME is the manager's, with '_' for '-') is:
 #
-#     af_watch supervisord            process names (comm) that tell that the manager may be there; a final * fits any ending
+#     af_watch supervisord            process names (comm) that tell of the manager; a final * fits any ending
 #     facts_NAME() { …; }             prints records; changes nothing, starts nothing
 #
-# facts_NAME is called only where something is claimed under the manager, or where one of the names it watches for is among
-# the processes that matter: the holders of claimed ports, the processes under claimed paths (of claims without ports), and
-# the ancestors of both; where nothing at all is claimed, all processes of the host. It runs in a subshell of its own beside
-# those of other managers, with `set -f`, IFS as usual, stdin and stderr at /dev/null, and for each process it starts at most
-# ten seconds of CPU; what may wait for somebody needs af_limit besides.
-# There is no identity_NAME: the pass that prints the facts of a claimed unit prints its identity lines too, so that probe
-# and restart cannot differ. It finds:
+# facts_NAME is called only where something is claimed under the manager, or where one of the names it watches for is
+# among the processes that matter: the holders of claimed ports, the processes under claimed paths (of claims without
+# ports), and the ancestors of both; where nothing at all is claimed, all processes of the host. It runs in a subshell
+# of its own beside those of other managers, with `set -f`, IFS as usual, stdin and stderr at /dev/null, and for each
+# process it starts at most ten seconds of CPU; what may wait for somebody needs af_limit besides. There is no
+# identity_NAME: the pass that prints the facts of a claimed unit prints its identity lines too, so that probe and
+# restart cannot differ. It finds:
 #
-#     AF_CLAIMS    the claims under this manager, a line each: SERVICE UNIT USER PATH CONFIG PORTS ('-' is none); exported
-#     AF_UNITS     their units, a line each; exported
-#     AF_COMMS     a line `PID COMM` for each of those processes that any fragment watches for (COMM escaped as in records);
+#     AF_CLAIMS    the claims under this manager, a line each: SERVICE UNIT USER PATH CONFIG PORTS ('-' is none);
 #                  exported
+#     AF_UNITS     their units, a line each; exported
+#     AF_COMMS     a line `PID COMM` for each of those processes that any fragment watches for (COMM escaped as in
+#                  records); exported
 #     AF_HOLDERS   a line `PORT PID` for each process seen to hold a listening TCP port; exported
 #     AF_CGROUPS   the cgroup paths of the processes that matter, each once, a line each; exported
 #     AF_UID, AF_NAME    who the gate is; 0 is root
-#     AF_VERB      probe, or restart: then AF_CLAIMS holds one line, made from the warrant: USER is its argv-user, CONFIG the
-#                  word after `-c` in its argv, PATH and PORTS are '-'; AF_HOLDERS and AF_CGROUPS are empty, and only
-#                  identity lines are wanted
+#     AF_VERB      probe, or restart: then AF_CLAIMS holds one line, made from the warrant: USER is its argv-user,
+#                  CONFIG the word after `-c` in its argv, PATH and PORTS are '-'; AF_HOLDERS and AF_CGROUPS are empty,
+#                  and only identity lines are wanted
 #     af_has NAME            whether a process of this comm was seen (a beginning of it, if NAME ends in *)
 #     af_blind WHAT WHY [SERVICE-OR-MANAGER]    says what could not be seen, why, and what would help
 #     af_limit COMMAND…      runs it for at most 5 seconds; status 124 if that was not enough
-#     af_as USER COMMAND…    the same as another user, with that user's HOME and XDG_RUNTIME_DIR; status 126 if not possible
+#     af_as USER COMMAND…    the same as another user, with that user's HOME and XDG_RUNTIME_DIR; status 126 if that
+#                            cannot be
 #     awk "$AF_AWK"'…'       with these functions (library.awk):
 #         rec(KIND) put(KEY, VALUE) done()      one record, `rec("docker.container"); put("id", id); done()`;
 #                                               KIND is NAME.something, KEY of [a-z-]; VALUE any bytes: put escapes it
@@ -43,14 +45,15 @@
 #         blind(WHAT, WHY, ABOUT)               as af_blind
 #         claims()                              reads AF_CLAIMS: number of claims; then claim_service[i], claim_unit[i],
 #                                               claim_user[i], claim_path[i], claim_config[i], claim_ports[i] for i = 1…
-#         identity(SERVICE, LINE)               one identity line of a claim; words of escaped bytes, blanks between them
+#         identity(SERVICE, LINE)               one identity line of a claim: escaped words, blanks between them
 #         identity_pid(SERVICE, PID)            its main process: the frame writes `process PID START USER CWD`
 #         guard(SERVICE, PATH)                  root would read or run PATH for this service: the frame looks whether
 #                                               anyone else can write it or a folder above it, and prints `writable`
 #
-# Every pid in a field `pid=` of a record gets a full `process` record from the frame, with all its ancestors. Identity lines
-# hold nothing that moves by itself: no ages, no counters. They are printed for a unit that exists, whether it runs or not.
-# The frame adds `boot …` before them and sorts them. Output that is no record is dropped and reported as blind.
+# Every pid in a field `pid=` of a record gets a full `process` record from the frame, with all its ancestors. Identity
+# lines hold nothing that moves by itself: no ages, no counters. They are printed for a unit that exists, whether it
+# runs or not. The frame adds `boot …` before them and sorts them. Output that is no record is dropped and reported as
+# blind.
 
 AF_NEWLINE='
 '
@@ -68,7 +71,8 @@ af_has() {
 }
 
 af_blind() {
-    AF_WHAT=$1 AF_WHY=$2 AF_ABOUT=${3-} awk "$AF_AWK"'BEGIN { blind(ENVIRON["AF_WHAT"], ENVIRON["AF_WHY"], ENVIRON["AF_ABOUT"]) }'
+    AF_WHAT=$1 AF_WHY=$2 AF_ABOUT=${3-} awk "$AF_AWK"'
+        BEGIN { blind(ENVIRON["AF_WHAT"], ENVIRON["AF_WHY"], ENVIRON["AF_ABOUT"]) }'
 }
 
 af_limit() { timeout 5 "$@"; }
@@ -106,8 +110,9 @@ af_who_am_i() {
     AF_NAME=$(id -un)
 }
 
-# Nothing of the session's environment reaches what the gate runs, but for its PATH, after all of the system's: a manager in
-# a virtual environment may lie there. Not so through sudo: then it is another's PATH than the one who runs things.
+# Nothing of the session's environment reaches what the gate runs, but for its PATH, after all of the system's: a
+# manager in a virtual environment may lie there. Not so through sudo: then it is another's PATH than the one who runs
+# things.
 af_environment() {
     unset IFS ENV BASH_ENV CDPATH LD_PRELOAD LD_LIBRARY_PATH POSIXLY_CORRECT GREP_OPTIONS \
         DOCKER_HOST DOCKER_CONTEXT DOCKER_CONFIG COMPOSE_FILE COMPOSE_PROJECT_NAME SYSTEMD_PAGER

@@ -1,5 +1,6 @@
-# What every awk program of the gate uses: records and their escaping. All text is bytes (LC_ALL=C), whatever a host prints.
-# A record is one line, `kind key=value…`; a value is printable ASCII without '%' and blank, all else %XX, and '-' is empty.
+# What every awk program of the gate uses: records and their escaping. All text is bytes (LC_ALL=C), whatever a host
+# prints. A record is one line, `kind key=value…`; a value is printable ASCII without '%' and blank, all else %XX, and
+# '-' is empty.
 
 BEGIN {
     for (code = 0; code < 256; code++) {
@@ -32,7 +33,10 @@ function say(line) { print line; COUNT++ }
 
 function blind(what, why, about) { rec("blind"); put("what", what); put("why", why); put("about", about); done() }
 function identity(service, line) { rec("identity"); put("service", service); put("line", line); done() }
-function identity_pid(service, pid) { if (pid ~ /^[1-9][0-9]*$/) { rec("identity"); put("service", service); put("pid", pid); done() } }
+function identity_pid(service, pid) {
+    if (pid !~ /^[1-9][0-9]*$/) return
+    rec("identity"); put("service", service); put("pid", pid); done()
+}
 function guard(service, path) { if (path ~ /^\//) { rec("guard"); put("service", service); put("path", path); done() } }
 
 function claims(    lines, words, count, i) {
@@ -51,9 +55,9 @@ function first_line(file,    line) {
     return line
 }
 
-# Files of processes are read by grep, many at once, and never by getline: mawk ends altogether where a process goes away
-# between open and read. grep puts the file's name before each line, so that no text can pass for another process's.
-# busybox's grep knows no -a, and needs none.
+# Files of processes are read by grep, many at once, and never by getline: mawk ends altogether where a process goes
+# away between open and read. grep puts the file's name before each line, so that no text can pass for another
+# process's. busybox's grep knows no -a, and needs none.
 function read_stats(files,    tries, command, line, seen) {
     if (files == "") files = " [0-9]*/stat"
     for (tries = 1; tries <= 2 && !seen; tries++) {
@@ -73,8 +77,8 @@ function take_stat(line,    cut, pid) {
     stats++
 }
 
-# Fields of /proc/PID/stat from the state on (1 state, 2 parent, 20 start), and the name. A name may hold newlines and ") ",
-# which the kernel does not escape there: so the whole text is taken, and cut at its last ") ".
+# Fields of /proc/PID/stat from the state on (1 state, 2 parent, 20 start), and the name. A name may hold newlines and
+# ") ", which the kernel does not escape there: so the whole text is taken, and cut at its last ") ".
 function read_stat(pid, fields) {
     if (!stats) read_stats("")
     if (!(pid in STAT) || !match(STAT[pid], /.*\) /)) return 0
@@ -90,7 +94,8 @@ function take_cgroup(line,    pid) {
     else if (line ~ /^0::/ && !(pid in CGROUP)) CGROUP[pid] = substr(line, 4)
 }
 
-# As seen from the first process: a host that is a container itself may see its own place among others before every path.
+# As seen from the first process: a host that is a container itself may see its own place among others before every
+# path.
 function cgroup_of(pid,    root, path) {
     root = CGROUP[1]
     sub(/\/init\.scope$/, "", root)

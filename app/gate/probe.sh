@@ -1,12 +1,14 @@
 # probe: the facts of the whole host in one go, and the identity lines that a restart takes again.
 
-# A line for each claim, of AF_DATA: `service NAME MANAGER UNIT USER PATH CONFIG PORTS`.
+# A line for each claim, of AF_DATA: `service NAME MANAGER UNIT USER PATH CONFIG PORTS`; and `whole` where everything
+# that the host runs is wanted, not only what the claims touch.
 af_read_claims() {
-    AF_ALL_CLAIMS='' AF_CODE=''
+    AF_ALL_CLAIMS='' AF_CODE='' AF_WHOLE=''
     AF_WHY='what is asked is not of its form'
     IFS=$AF_NEWLINE
     for af_line in $AF_DATA; do
         unset IFS
+        [ "$af_line" != whole ] || { AF_WHOLE=1; continue; }
         case $af_line in *[!A-Za-z0-9@._:/=+,\ \\-]*) return 1 ;; esac
         # shellcheck disable=SC2086  # words are wanted
         set -- $af_line
@@ -17,8 +19,8 @@ af_read_claims() {
     unset IFS
 }
 
-# What only other programs can tell of the whole host, one after the other: the time, all processes, and for a probe every
-# open socket of every process. GNU find prints links; where it is busybox's, the scan looks again by other means.
+# What only other programs can tell of the whole host, one after the other: the time, all processes, and for a probe
+# every open socket of every process. GNU find prints links; where it is busybox's, the scan looks again by other means.
 af_sources() {
     cd /proc || return
     set +f
@@ -27,13 +29,16 @@ af_sources() {
     [ "$AF_VERB" != probe ] || exec find [0-9]*/fd -mindepth 1 -maxdepth 1 -lname 'socket:*' -printf '%p %l\n'
 } </dev/null 2>/dev/null
 
-# Reads what the scan printed: AF_CALLED (`call MANAGER`), AF_COMMS, AF_HOLDERS, AF_CGROUPS, AF_BORN, AF_TICKS for the frame
-# and its fragments, AF_SEEN the rest.
+# Reads what the scan printed: AF_CALLED (`call MANAGER`), AF_COMMS, AF_HOLDERS, AF_CGROUPS, AF_BORN, AF_TICKS for the
+# frame and its fragments, AF_SEEN the rest.
 af_scan() {
     AF_COMMS='' AF_CALLED=$AF_NEWLINE AF_HOLDERS='' AF_CGROUPS='' AF_BORN=0 AF_TICKS=100 AF_SEEN=''
-    export AF_WATCH AF_ALL_CLAIMS
+    export AF_WATCH AF_ALL_CLAIMS AF_WHOLE
     af_seen=$(af_sources | awk "$AF_AWK$AF_SCAN" && echo '~whole')
-    [ "${af_seen%"~whole"}" != "$af_seen" ] || AF_SEEN=$(af_blind processes '/proc could not be read to its end')$AF_NEWLINE
+    case $af_seen in
+    *'~whole') ;;
+    *) AF_SEEN=$(af_blind processes '/proc could not be read to its end')$AF_NEWLINE ;;
+    esac
     IFS=$AF_NEWLINE
     for af_line in $af_seen; do
         case $af_line in
@@ -91,8 +96,8 @@ af_source() {
     esac
 } </dev/null 2>/dev/null
 
-# Runs all sources at once, each into a pipe of its own, and the last step over the pipes in turn. A shell's pipes have the
-# numbers 3 to 9: from the seventh source on they share the last.
+# Runs all sources at once, each into a pipe of its own, and the last step over the pipes in turn. A shell's pipes have
+# the numbers 3 to 9: from the seventh source on they share the last.
 af_together() {
     case $# in
     0)
@@ -138,7 +143,10 @@ af_unknown() {
         unset IFS
         # shellcheck disable=SC2086  # words are wanted
         set -- $af_line
-        case " $AF_MANAGERS " in *" $2 "*) ;; *) af_blind "manager $2" 'this gate knows no such manager: renew the kit' "$1" ;; esac
+        case " $AF_MANAGERS " in
+        *" $2 "*) ;;
+        *) af_blind "manager $2" 'this gate knows no such manager: renew the kit' "$1" ;;
+        esac
     done
     unset IFS
 }

@@ -1,4 +1,5 @@
-# Process records: what procfs says of each process that matters, and of all its ancestors. A process that has gone is not there.
+# Process records: what procfs says of each process that matters, and of all its ancestors. A process that has gone is
+# not there.
 
 BEGIN { MOST_PROCESSES = 400 }
 
@@ -44,9 +45,10 @@ function settle(pid) {
     if (is_probe) need(parent[pid])
 }
 
-# What stands in further files, by one shell: uid, inner pid, control group, arguments, where links lead, whose the executables
-# are and whether they still have a name, and, for a probe, which mapped code was replaced. Each line is told by its beginning,
-# which no process can choose: GNU's `ls -b` escapes every hostile byte, busybox's prints '?' for them.
+# What stands in further files, by one shell: uid, inner pid, control group, arguments, where links lead, whose the
+# executables are and whether they still have a name, and, for a probe, which mapped code was replaced. Each line is
+# told by its beginning, which no process can choose: GNU's `ls -b` escapes every hostile byte, busybox's prints '?' for
+# them.
 function read_files(    i, pid, facts, arguments, links, executables, maps, command, line) {
     if (!presents) return
     for (i = 1; i <= presents; i++) {
@@ -57,11 +59,13 @@ function read_files(    i, pid, facts, arguments, links, executables, maps, comm
         executables = executables " " pid "/exe"
         if (pid in main_process) maps = maps " " pid "/maps"
     }
-    command = "exec 2>/dev/null; cd /proc; grep -E \"^(Uid|NSpid):|:name=systemd:|^0::\" /dev/null 1/cgroup" facts "; ls -ldnb" links
+    command = "exec 2>/dev/null; cd /proc; grep -E \"^(Uid|NSpid):|:name=systemd:|^0::\" /dev/null 1/cgroup" facts \
+        "; ls -ldnb" links
     if (is_probe)
         command = command "; " GREP " \"\" /dev/null" arguments " | tr \"\\000\" \"\\001\"" \
             "; stat -L -c \"%n %u %h\"" executables
-    if (is_probe && claimed && maps != "") command = command "; exec " GREP " -HE \"^[^ ]+ r.x.* /.*[(]deleted[)]$\"" maps
+    if (is_probe && claimed && maps != "")
+        command = command "; exec " GREP " -HE \"^[^ ]+ r.x.* /.*[(]deleted[)]$\"" maps
     while ((command | getline line) > 0) take_line(line)
     close(command)
     if (links_read) return
@@ -116,7 +120,8 @@ function read_owner(line,    word) {
     if (word[4] == 0) is_removed[word[1]] = 1
 }
 
-# Code that is still mapped although its file was replaced or removed. What programs make and unlink themselves is no sign.
+# Code that is still mapped although its file was replaced or removed. What programs make and unlink themselves is no
+# sign.
 function read_map(pid, line) {
     sub(/^[^\/]*/, "", line)
     sub(/ \(deleted\)$/, "", line)
@@ -181,6 +186,7 @@ function say_processes(    i, pid) {
 }
 
 BEGIN {
-    LS["n"] = "%0A"; LS["t"] = "%09"; LS["r"] = "%0D"; LS["a"] = "%07"; LS["b"] = "%08"; LS["f"] = "%0C"; LS["v"] = "%0B"
+    LS["n"] = "%0A"; LS["t"] = "%09"; LS["r"] = "%0D"; LS["a"] = "%07"
+    LS["b"] = "%08"; LS["f"] = "%0C"; LS["v"] = "%0B"
     LS["\\"] = "\\"; LS[" "] = "%20"
 }

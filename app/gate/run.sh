@@ -84,7 +84,8 @@ af_is_word() {
     case $1 in *[!A-Za-z0-9@._:/=+,\\-]* | '') return 1 ;; esac
 }
 
-# AF_PREFIX becomes the words that stand before the command: a clean environment, and another user where the warrant says so.
+# AF_PREFIX becomes the words that stand before the command: a clean environment, and another user where the warrant
+# says so.
 af_prefix() {
     if [ "$AF_RUN_AS" = "$AF_NAME" ]; then
         AF_PREFIX=''
@@ -131,9 +132,10 @@ af_restart() {
     done
     unset IFS
     exec 2>/dev/null
+    af_apart
     # From here on nothing that happens to this shell or its connection matters to the command.
     # shellcheck disable=SC2086  # words are wanted
-    setsid sh -c "$AF_RUNNER" askfirst run "$AF_SPOOL/$AF_ID" "$AF_BOOT" "$af_alive" \
+    setsid $AF_APART sh -c "$AF_RUNNER" askfirst run "$AF_SPOOL/$AF_ID" "$AF_BOOT" "$af_alive" \
         env -i PATH="$PATH" HOME="$af_home" USER="$AF_RUN_AS" LOGNAME="$AF_RUN_AS" SHELL=/bin/sh LANG=C.UTF-8 \
         XDG_RUNTIME_DIR="/run/user/$af_run_uid" $AF_PREFIX $AF_ARGV 2>/dev/null </dev/null | {
         IFS= read -r af_answer || af_answer='refused the runner did not start'
@@ -146,6 +148,25 @@ af_restart() {
     exit
 }
 
+# AF_APART: what keeps the runner alive where logind ends all processes of a session with it (KillUserProcesses): a
+# scope of its own, which only root can have. The shipped file tells the default in a comment; the last file that sets
+# it decides.
+af_apart() {
+    AF_APART='' af_kills='#no'
+    [ "$AF_UID" = 0 ] && command -v systemd-run >/dev/null || return 0
+    set +f
+    for af_line in $(grep -hs '^#*KillUserProcesses=' /usr/lib/systemd/logind.conf /etc/systemd/logind.conf \
+        /usr/lib/systemd/logind.conf.d/*.conf /run/systemd/logind.conf.d/*.conf /etc/systemd/logind.conf.d/*.conf); do
+        case $af_line:$af_kills in
+        '#'*:'#'*) af_kills="#${af_line#*=}" ;;
+        '#'*) ;;
+        *) af_kills=${af_line#*=} ;;
+        esac
+    done
+    set -f
+    case ${af_kills#"#"} in yes | true | on | 1) AF_APART='systemd-run --scope --quiet --collect --' ;; esac
+}
+
 # The word after `-c`: the manager's own configuration file that this command acts on.
 af_config() {
     while [ $# -gt 1 ]; do
@@ -155,8 +176,8 @@ af_config() {
     echo -
 }
 
-# Streams what the command prints, as soon as it does at first, then ten times a second, until it has ended. Whether it has
-# is looked at before its output is, so that the last piece is not missed.
+# Streams what the command prints, as soon as it does at first, then ten times a second, until it has ended. Whether it
+# has is looked at before its output is, so that the last piece is not missed.
 af_follow() {
     af_say "started pid=${1% *} start=${1#* }"
     af_base=$AF_SPOOL/$AF_ID.${1% *} af_offset=0 af_wait=0.01
@@ -194,7 +215,9 @@ af_exit() {
 # Whether `PID START` still runs. A pid alone may be another's by now.
 af_lives() {
     af_text=''
-    while IFS= read -r af_line || [ -n "$af_line" ]; do af_text="$af_text $af_line"; done 2>/dev/null <"/proc/${1% *}/stat"
+    while IFS= read -r af_line || [ -n "$af_line" ]; do
+        af_text="$af_text $af_line"
+    done 2>/dev/null <"/proc/${1% *}/stat"
     af_wanted=${1#* }
     # shellcheck disable=SC2086  # words are wanted
     set -- ${af_text##*) }
@@ -223,8 +246,8 @@ af_named_id() {
     { [ "$AF_DATA" = "id $AF_ID" ] && af_is_id "$AF_ID" && af_spool_folder; } || { af_refuse "$AF_WHY"; return 1; }
 }
 
-# What became of a warrant. A runner that has gone without an exit status was cut off; whether it lives is looked at first,
-# since the status is on disk before it goes.
+# What became of a warrant. A runner that has gone without an exit status was cut off; whether it lives is looked at
+# first, since the status is on disk before it goes.
 af_say_spool() {
     [ -e "$AF_SPOOL/$AF_ID" ] || { af_say 'spool state=unspent status=-'; return; }
     af_state='' af_boot='' af_runner='' af_offset=0

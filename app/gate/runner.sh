@@ -1,11 +1,11 @@
 # Spends a warrant, once, and runs its command. Runs in a session of its own, so that no lost connection reaches it.
 #   sh -c TEXT askfirst burn FILE BOOT                   makes the warrant unusable
 #   sh -c TEXT askfirst run FILE BOOT ALIVE COMMAND…     ALIVE: `PID:START …`, the processes that must still be there
-# FILE is the warrant's place in the spool. A warrant is spent by an exclusive create of it: a complete file, already on disk,
-# gets that name by link(2), which fails where the name is taken. So a file of that name is never half written, and of many
-# who try at once one wins. FILE says `state burned`, or `state started` and which process runs it; FILE.PID.output and
-# FILE.PID.exit beside it hold what the command printed and its exit status.
-# Answers one line on standard output: `burned`, `started PID START`, or `refused WHY`. After that nobody need listen.
+# FILE is the warrant's place in the spool. A warrant is spent by an exclusive create of it: a complete file, already on
+# disk, gets that name by link(2), which fails where the name is taken. So a file of that name is never half written,
+# and of many who try at once one wins. FILE says `state burned`, or `state started` and which process runs it;
+# FILE.PID.output and FILE.PID.exit beside it hold what the command printed and its exit status. Answers one line on
+# standard output: `burned`, `started PID START`, or `refused WHY`. After that nobody need listen.
 
 umask 077
 verb=$1 file=$2 boot=$3
@@ -57,7 +57,8 @@ runner $$ $(start_of $$)"
     alive=$4
     shift 4
     # Room for the exit status is taken now, so that a full disk cannot lose it later.
-    : >"$own.output" 2>/dev/null && printf 'status %-12s\n' pending 2>/dev/null >"$own.exit.part" || refuse "the spool ${file%/*} cannot be written"
+    { : >"$own.output" && printf 'status %-12s\n' pending >"$own.exit.part"; } 2>/dev/null ||
+        refuse "the spool ${file%/*} cannot be written"
 fi
 printf '%s\n' "$content" 2>/dev/null >"$own" || refuse "the spool ${file%/*} cannot be written"
 holds "$own" "$content" || refuse "the spool ${file%/*} is full"

@@ -1,5 +1,5 @@
-# The first look: the host, its listening TCP sockets, who holds them, which processes tell of a manager.
-# Input: what af_sources prints. Output: lines that begin with '~' are for the frame and its last step, the others are records.
+# The first look: the host, its listening TCP sockets, who holds them, which processes tell of a manager. Input: what
+# af_sources prints. Output: lines that begin with '~' are for the frame and its last step, the others are records.
 
 BEGIN {
     MOST = 2000             # listening sockets; more are said to be unseen
@@ -42,7 +42,7 @@ function read_watches(    i, cut) {
 }
 
 function read_claims(    claim, word, part, i, j) {
-    claims_all = is_probe ? split(ENVIRON["AF_ALL_CLAIMS"], claim, NEWLINE) : 0
+    claims_all = is_probe && !ENVIRON["AF_WHOLE"] ? split(ENVIRON["AF_ALL_CLAIMS"], claim, NEWLINE) : 0
     for (i = 1; i <= claims_all; i++) {
         split(claim[i], word, " ")
         if (word[7] == "-" && word[5] != "-") path_claimed[++paths] = word[5]
@@ -94,7 +94,8 @@ function fits(name, pattern,    stem) {
     return substr(name, 1, length(stem)) == stem
 }
 
-# `now` and the time since boot are read one right after the other: their difference turns clock ticks into epoch seconds.
+# `now` and the time since boot are read one right after the other: their difference turns clock ticks into epoch
+# seconds.
 function say_host(now,    up, stat, ticks) {
     split(first_line("/proc/uptime"), up, " ")
     if (now !~ /^[0-9]+\.[0-9]+$/) sub(/[^0-9].*/, "", now)
@@ -134,8 +135,8 @@ function number(hex,    i, value) {
     return value
 }
 
-# Addresses stand there as 32-bit words in the host's byte order; every Linux host we know of that has systemd and Docker
-# in use is little-endian but s390x, which shows its addresses reversed and nothing else.
+# Addresses stand there as 32-bit words in the host's byte order; every Linux host we know of that has systemd and
+# Docker in use is little-endian but s390x, which shows its addresses reversed and nothing else.
 function address(hex,    i, word, out) {
     if (length(hex) == 8) return dotted(hex)
     if (hex ~ /^0+$/) return "::"
@@ -149,7 +150,8 @@ function address(hex,    i, word, out) {
 }
 
 function dotted(hex) {
-    return number(substr(hex, 7, 2)) "." number(substr(hex, 5, 2)) "." number(substr(hex, 3, 2)) "." number(substr(hex, 1, 2))
+    return number(substr(hex, 7, 2)) "." number(substr(hex, 5, 2)) "." number(substr(hex, 3, 2)) "." \
+        number(substr(hex, 1, 2))
 }
 
 function open_file(line,    part, inode) {
@@ -171,9 +173,8 @@ function by_ls(    command, line, pid) {
 function say_unheld(    inode, missing) {
     for (inode in port_of) if (!(inode in held)) missing = missing (missing == "" ? "" : " ") port_of[inode]
     if (missing != "")
-        blind("who holds ports " missing, \
-              ENVIRON["AF_UID"] == 0 ? "no process has the socket open" : "only root can see the open files of others", \
-              "ports")
+        blind("who holds ports " missing, ENVIRON["AF_UID"] == 0 ? \
+              "no process has the socket open" : "only root can see the open files of others", "ports")
 }
 
 function hold(pid, inode) {

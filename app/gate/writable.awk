@@ -79,7 +79,8 @@ function read_groups(    line, word) {
     close("/etc/group")
 }
 
-# Who but root can write this one file or folder, "" for nobody. In a folder with the sticky bit only owners replace things.
+# Who but root can write this one file or folder, "" for nobody. In a folder with the sticky bit only owners replace
+# things.
 function writer(path, is_parent,    bits, sticky) {
     if (!(path in mode)) return ""
     bits = mode[path]

@@ -95,11 +95,9 @@ def test_claims_ride_as_lines_of_words_behind_the_program() -> None:
 
 @pytest.mark.law(4)
 @pytest.mark.threat("D1")
-@pytest.mark.parametrize("bad", ["a b", "$(x)", "a\nend", "-x", "", "a'", "ä", "a;b", "../x", "a\0", "%41", "*"])
+@pytest.mark.parametrize("bad", ["a b", "$(x)", "a\nend", "-x", "", "a'", "ä", "a;b", "./x", "a\0", "%41", "*", "a`b`"])
 @pytest.mark.parametrize("field", ["name", "manager", "unit", "user", "path", "config"])
 def test_what_could_be_misread_is_never_sent(field: str, bad: str) -> None:
-    if field == "unit" and bad == "../x":
-        pytest.skip("dots and slashes are parts of some managers' names")
     with pytest.raises(Refused):
         build.probe_input(NONCE, [replace(TRUE, **{field: bad})])  # type: ignore[arg-type]
 

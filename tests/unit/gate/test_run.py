@@ -101,9 +101,8 @@ def test_nothing_runs_where_the_unit_is_gone(gate: Gate, warrant: Make) -> None:
 def test_the_command_gets_a_clean_environment_and_nothing_of_the_session(
     gate: Gate, warrant: Make, supervised: Service, tmp_path: Path
 ) -> None:
-    look = (
-        "env | sort; pwd; umask; readlink /proc/self/fd/0; sed -n 's/^SigIgn:\t*//p' /proc/$$/status; ps -o sid= -p $$"
-    )
+    look = "env | sort; pwd; umask; readlink /proc/self/fd/0; ulimit -t; sed -n 's/^SigIgn:\t*//p' /proc/$$/status"
+    look += "; ps -o sid= -p $$"
     one = warrant(*with_config(supervised, script(tmp_path, look)))
     lines = printed(gate.restart(one)).decode().split("\n")
     names = {line.partition("=")[0] for line in lines if "=" in line}
@@ -120,7 +119,7 @@ def test_the_command_gets_a_clean_environment_and_nothing_of_the_session(
         "SHLVL",
         "OLDPWD",
     }
-    assert lines[-6:-2] == ["/", "0022", "/dev/null", "0" * 16]
+    assert lines[-7:-2] == ["/", "0022", "/dev/null", "unlimited", "0" * 16]
     assert int(lines[-2]) != os.getsid(0)
 
 
