@@ -6,7 +6,8 @@ Adapters raise only Unreachable (nothing ran), HostKeyChanged and Lost (it may h
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -60,27 +61,42 @@ class News:
     """Wakes whoever follows a request in this process; what is new they read from the store."""
 
     def __init__(self) -> None:
-        """Start with nobody waiting."""
-        self._waiting: dict[str, set[asyncio.Event]] = {}
+        """Start with nobody listening."""
+        self._listening: dict[str, set[asyncio.Event]] = {}
 
     def tell(self, topic: str) -> None:
-        """Wake all who wait for a topic (a request's id, or ``work``)."""
-        for event in self._waiting.get(topic, ()):
+        """Wake all who listen to a topic (a request's id, or ``work``)."""
+        for event in self._listening.get(topic, ()):
             event.set()
+
+    @contextlib.contextmanager
+    def listen(self, topic: str) -> Iterator[Callable[[float], Awaitable[None]]]:
+        """Listen from now on. What it yields waits so many seconds at most, and not at all for what was told meanwhile.
+
+        So nothing is missed between reading the store and waiting: begin to listen, then read, then wait.
+        """
+        event = asyncio.Event()
+        self._listening.setdefault(topic, set()).add(event)
+        try:
+            yield lambda seconds: _next(event, seconds)
+        finally:
+            self._listening[topic].discard(event)
+            if not self._listening[topic]:
+                del self._listening[topic]
 
     async def wait(self, topic: str, seconds: float) -> None:
         """Return at the next ``tell`` of the topic, or after so many seconds."""
-        event = asyncio.Event()
-        self._waiting.setdefault(topic, set()).add(event)
-        try:
-            async with asyncio.timeout(seconds):
-                await event.wait()
-        except TimeoutError:
-            pass
-        finally:
-            self._waiting[topic].discard(event)
-            if not self._waiting[topic]:
-                del self._waiting[topic]
+        with self.listen(topic) as wait:
+            await wait(seconds)
+
+
+async def _next(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
+    event.clear()
 
 
 @dataclass(frozen=True, slots=True)

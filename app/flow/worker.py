@@ -37,9 +37,10 @@ class Worker:
         """Take steps until cancelled."""
         try:
             await self.adopt()
-            while True:
-                await self._tick()
-                await self._world.news.wait("work", POLL_SECONDS)
+            with self._world.news.listen("work") as next_work:
+                while True:
+                    await self._tick()
+                    await next_work(POLL_SECONDS)
         finally:
             for task in self._tasks.values():
                 task.cancel()

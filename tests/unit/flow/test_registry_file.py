@@ -71,7 +71,11 @@ def test_what_is_written_reads_back_to_the_same_registry_and_the_same_bytes() ->
     [
         ("sudo: true", "sudoo: true", "line 4, column 5: hosts.0.sudoo: unknown key"),
         ("sudo: true", "sudo: yes", "line 4, column 11: hosts.0.sudo: expected true or false"),
-        ("    owner: lab-team\n", "    owner: a\n    owner: b\n", "line 11, column 5: services.0.owner: this key stands"),
+        (
+            "    owner: lab-team\n",
+            "    owner: a\n    owner: b\n",
+            "line 11, column 5: services.0.owner: this key stands",
+        ),
         ("ports: [5050]", "ports: [99999]", "line 15, column 12: service pypnm-gui: ports.0: a port is a number"),
         ("manager: supervisor", "manager: supervisord", "line 11, column 14: service pypnm-gui: manager: no such"),
         ("manager: supervisor", "manager: tmux", "line 11, column 14: service pypnm-gui: manager: "),
@@ -80,7 +84,11 @@ def test_what_is_written_reads_back_to_the_same_registry_and_the_same_bytes() ->
         ("groups: [lab-team]", "groups: []", "line 25, column 13: policy production: groups: name at least one group"),
         ("expires: 15m", "expires: soon", "line 27, column 14: policies.0.expires: expected a duration"),
         ("assurance: click", "assurance: sealed", "line 26, column 16: policy production: assurance: this version"),
-        ("  - name: alpha\n    address: 10.0.0.5\n", "  - name: alpha\n", "line 2, column 5: hosts.0: missing: address"),
+        (
+            "  - name: alpha\n    address: 10.0.0.5\n",
+            "  - name: alpha\n",
+            "line 2, column 5: hosts.0: missing: address",
+        ),
     ],
 )
 def test_each_mistake_is_named_with_its_line_and_column(before: str, after: str, expected: str) -> None:
