@@ -4,6 +4,7 @@ They hold no rule besides form: what may be asked, seen or cancelled is decided 
 Text that came from a host or a person is made visible before it gets here (law 13), so it is safe in a terminal too.
 """
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
@@ -12,6 +13,10 @@ from app.core.lifecycle import State
 from app.core.verdict import Answer, Code
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
+
+
+Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(3000, 1, 1, tzinfo=UTC))]
+Key = Annotated[int, Field(ge=1, lt=1 << 53)]
 
 
 class _Model(BaseModel):
@@ -282,8 +287,8 @@ class _Query(BaseModel):
 
     service: Annotated[str, StringConstraints(max_length=40)] = ""
     host: Annotated[str, StringConstraints(max_length=40)] = ""
-    since: AwareDatetime | None = Field(None, description="From then on.")
-    until: AwareDatetime | None = Field(None, description="Before then.")
+    since: Moment | None = Field(None, description="From then on.")
+    until: Moment | None = Field(None, description="Before then.")
 
 
 class RequestFilter(_Query):
@@ -294,7 +299,7 @@ class RequestFilter(_Query):
     state: State | None = None
     verdict: Code | None = None
     q: Annotated[str, StringConstraints(max_length=200)] = Field("", description="Words of the reason.")
-    before: Annotated[int, Field(ge=1)] | None = None
+    before: Key | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
@@ -309,7 +314,7 @@ class AuditFilter(_Query):
 class AuditPageFilter(AuditFilter):
     """A filter, and where a page begins."""
 
-    before: Annotated[int, Field(ge=1)] | None = None
+    before: Key | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 

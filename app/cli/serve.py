@@ -7,6 +7,7 @@ process holds is a sentence, before anything is started.
 import logging
 import os
 import socket
+import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -58,18 +59,15 @@ def serve(
 
 def server(*, is_quiet: bool = False) -> uvicorn.Server:
     """Return the web server over the application that the settings describe."""
-    level = logging.WARNING if is_quiet else logging.INFO
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL if is_quiet else level),
-        logger_factory=structlog.WriteLoggerFactory(),
-    )
+    level = logging.CRITICAL if is_quiet else logging.INFO
+    _log_from(level)
     config = uvicorn.Config(
         "app.main:create_app",
         factory=True,
         http="httptools",
         loop="asyncio",
         ws="none",
-        log_level=level,
+        log_level=logging.WARNING if is_quiet else level,
         access_log=False,
         server_header=False,
         date_header=True,
@@ -78,6 +76,20 @@ def server(*, is_quiet: bool = False) -> uvicorn.Server:
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
     return uvicorn.Server(config)
+
+
+def _log_from(level: int) -> None:
+    """Write our own log to standard error, one JSON object a line. A trace shows lines, never what they held."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def listening(address: str) -> socket.socket:

@@ -1,9 +1,11 @@
 """The server as a process of its own: its first start, its port, its end, and commands that run beside it."""
 
+import json
 import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -47,10 +49,12 @@ def start(askfirst: Command) -> Serving:
     ready = threading.Event()
 
     def read() -> None:
-        for line in process.stdout or ():
-            served.lines.append(line)
-            if "Application startup complete" in line:
-                ready.set()
+        assert process.stdout
+        with process.stdout as printed:
+            for line in printed:
+                served.lines.append(line)
+                if "Application startup complete" in line:
+                    ready.set()
         ready.set()
 
     threading.Thread(target=read, daemon=True).start()
@@ -114,3 +118,18 @@ def test_the_server_ends_in_order_though_somebody_follows_a_request(askfirst: Co
         served.process.send_signal(signal.SIGTERM)
         assert served.process.wait(20) is not None
     assert "Traceback" not in "".join(served.lines)
+
+
+@pytest.mark.law(13)
+def test_a_fault_in_the_log_shows_where_it_was_and_nothing_that_it_held(askfirst: Command) -> None:
+    text = (
+        "import structlog\nfrom app.cli.serve import server\nserver()\n"
+        "def fail(password):\n    raise KeyError('gone')\n"
+        "try:\n    fail('hunter2' * 1)\nexcept KeyError:\n    structlog.get_logger('x').exception('a step failed')\n"
+    )
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **askfirst.environment}
+    done = subprocess.run([sys.executable, "-c", text], env=environment, capture_output=True, text=True, check=True)
+    told = json.loads(done.stderr)
+    assert (told["event"], told["level"]) == ("a step failed", "error")
+    assert "KeyError" in told["exception"]
+    assert "hunter2" not in done.stderr
