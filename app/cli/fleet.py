@@ -59,10 +59,12 @@ async def up(root: Path, authorized: Path) -> AsyncIterator[Fleet]:
     config = _lay_out(root, gui, gui_port)
     _make_checkout(root, gui)
     _write_service(hand, OLD_SERVER)
-    ssh = await fleet_ssh.listen(fleet_key, authorized, _environment(root))
-    daemon = _start_supervisord(root, config)
-    by_hand = _start_by_hand(root, hand, hand_port)
-    try:
+    async with contextlib.AsyncExitStack() as stops:
+        ssh = await fleet_ssh.listen(fleet_key, authorized, _environment(root))
+        stops.callback(ssh.close)
+        daemon = _start_supervisord(root, config)
+        stops.push_async_callback(asyncio.to_thread, _end, daemon)
+        stops.callback(_stop, _start_by_hand(root, hand, hand_port), hand)
         for port in (gui_port, hand_port):
             await _answers(port, daemon, root / "logs")
         await _pull_the_fix(root, gui)
@@ -78,11 +80,6 @@ async def up(root: Path, authorized: Path) -> AsyncIterator[Fleet]:
             hand_port=hand_port,
             hand_path=hand,
         )
-    finally:
-        ssh.close()
-        _stop(by_hand, hand)
-        daemon.terminate()
-        await asyncio.to_thread(_wait_for, daemon)
 
 
 def _environment(root: Path) -> dict[str, str]:
@@ -212,7 +209,9 @@ def _stop(pid: int, folder: Path) -> None:
             os.kill(pid, signal.SIGTERM)
 
 
-def _wait_for(daemon: subprocess.Popen[bytes]) -> None:
+def _end(daemon: subprocess.Popen[bytes]) -> None:
+    """End supervisord, which stops what it runs."""
+    daemon.terminate()
     try:
         daemon.wait(timeout=15)
     except subprocess.TimeoutExpired:
