@@ -24,7 +24,7 @@ from app.web.card import Card, card_of, proof_of
 from app.web.pages import Visit, render
 from app.web.story import Line, steps, story
 from app.web.times import span
-from app.web.words import ASSURANCES, STATES
+from app.web.words import ASSURANCES, BY_HAND, STATES, Sign
 
 _NEXT = {
     State.OPEN: "The host is asked to prove the claim",
@@ -96,7 +96,7 @@ async def show(
         "requests/show.html",
         status,
         request=request,
-        sign=STATES[request.state],
+        sign=_sign(request),
         names=names,
         reason=texts.get(request.reason_text, ""),
         ticket=texts.get(request.ticket_text, ""),
@@ -112,6 +112,10 @@ async def show(
         problems=problems or {},
         values=values or {},
     )
+
+
+def _sign(request: Request) -> Sign:
+    return BY_HAND if request.is_by_hand and request.state is State.RUNNING else STATES[request.state]
 
 
 def _story(request: Request, events: list[Event], names: Mapping[str, str], texts: Mapping[str, str]) -> list[Line]:
@@ -212,6 +216,8 @@ def _what_next(request: Request) -> str:
         wanted = " and of ".join(" or ".join(groups) for groups in request.groups)
         missing = request.approvers - len(request.approvals)
         return f"{missing} of {wanted} {'approves' if missing == 1 else 'approve'}, or one denies"
+    if request.is_by_hand and request.state is State.RUNNING:
+        return "Whoever restarts it says that it is done"
     return _NEXT.get(request.state, "")
 
 

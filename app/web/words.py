@@ -68,6 +68,10 @@ STATES: Mapping[State, Sign] = {
     State.NOT_RUN: Sign("Not run", "barred", "no", "Nothing was run, and this warrant can never run. Ask again."),
 }
 
+BY_HAND = Sign(
+    "Running", "person", "work", "A person restarts it by hand now, and says so on this page. Askfirst runs nothing."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

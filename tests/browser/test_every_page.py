@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Request
+from playwright.sync_api import Browser, Dialog, Page, Request
 
 from app.store import requests
 from app.store.engine import open_database
@@ -53,7 +53,12 @@ def test_no_hostile_text_runs_or_is_drawn(person: Person, site: Site) -> None:
     page = person("bo")
     opened: list[str] = []
     troubles: list[str] = []
-    page.on("dialog", lambda dialog: (opened.append(dialog.message), dialog.dismiss()))
+
+    def close(dialog: Dialog) -> None:
+        opened.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", close)
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("console", lambda line: troubles.append(line.text) if line.type == "error" else None)
     for address in (*addresses(site, "bo"), site.base + "/history?since=&q=%3Cscript%3Ealert(9)%3C/script%3E"):

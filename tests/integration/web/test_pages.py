@@ -367,3 +367,11 @@ async def test_a_request_whose_texts_were_deleted_still_has_its_page(
     page = await (await browser("bo")).get(f"/requests/{waiting.id}")
     assert page.status_code == 200
     assert "The evidence was deleted" in page.text
+
+
+@pytest.mark.threat("B15")
+async def test_the_inbox_holds_no_button_that_decides(browser: Make, seed: Seed) -> None:
+    await seed.waiting()
+    page = (await (await browser("bo")).get("/")).text
+    assert re.findall(r'action="(/requests/[^"]*)"', page) == []
+    assert re.findall(r"<(?:input|button)(?![^>]*hidden)[^>]*>([^<]*)", page.split("<main")[1]) == []
