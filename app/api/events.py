@@ -12,7 +12,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.api import schemas, shapes
 from app.api.deps import Reader
-from app.api.limits import streams
+from app.flow.limits import streams
 from app.api.replies import problems
 from app.core.display import visible
 from app.core.lifecycle import ENDED, Request, State

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from app.api import schemas, shapes
 from app.api.deps import Reader
-from app.api.limits import probes
+from app.flow.limits import probes
 from app.api.replies import problems
 from app.flow.discover import discover
 from app.store import services

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.limits import Probes, Streams
+from app.flow.limits import Probes, Streams
 from app.core.errors import Refused
 from app.core.lifecycle import Request
 from tests.integration.api.conftest import Api
