@@ -21,7 +21,8 @@ from pydantic import ValidationError
 
 from app.core.display import visible
 from app.core.errors import AskfirstError, Broken, Conflict, IllegalEvent, Lost, NotFound, Refused, Unreachable
-from app.core.policy import Person
+from app.core.policy import Person, Role
+from app.flow.people import operator
 from app.flow.ports import World
 from app.settings import Settings
 from app.store import people
@@ -148,8 +149,16 @@ def fail(error: AskfirstError, *, as_json: bool = False) -> NoReturn:
     raise typer.Exit(next(status for kind, status in _EXITS if isinstance(error, kind)))
 
 
-async def acting(world: World, email: str) -> Person:
-    """Return the person who acts. Raises Refused where nobody is named, NotFound where there is nobody of that name."""
+async def acting(world: World, email: str, alone: Role | None = None) -> Person:
+    """Return the person who acts. Raises Refused where nobody is named, NotFound where there is nobody of that name.
+
+    Where one human at most has the role ``alone``, nobody need be named: it is that person, or the operator.
+    """
+    if not email and alone is not None:
+        everyone = [each.person for each in await people.everyone(world.db)]
+        able = [each for each in everyone if each.is_enabled and alone in each.roles]
+        if len(able) <= 1:
+            return able[0] if able else operator()
     if not email:
         raise Refused(
             "Say who you are: this is recorded.",

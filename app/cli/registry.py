@@ -11,6 +11,7 @@ import typer
 
 from app.cli.answers import Answer, As, AsJson, Exit, Line, acting, answer
 from app.core.errors import Refused
+from app.core.policy import Role
 from app.core.registry import Change, Registry
 from app.flow import registry as flow
 from app.flow.ports import World
@@ -51,7 +52,7 @@ def apply(
         wanted = _read(file)
         if isinstance(wanted, Answer):
             return wanted
-        made = await flow.change(world, await acting(world, who), wanted, note)
+        made = await flow.change(world, await acting(world, who, alone=Role.EDITOR), wanted, note)
         proposal = made.proposal.id if made.proposal else None
         data = {"changes": [_data(each) for each in made.changes], "proposal": proposal}
         last = f"Proposed as {proposal}: another editor confirms it on the page Registry." if proposal else "Applied."

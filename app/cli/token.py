@@ -24,7 +24,7 @@ class Scope(StrEnum):
 @app.command("create")
 def create(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="What it is for.")],
+    name: Annotated[str, typer.Argument(help="What it is for.")] = "command line",
     scopes: Annotated[list[Scope] | None, typer.Option("--scope", help="ask, read or both; both if not given.")] = None,
     who: As = "",
     as_json: AsJson = False,

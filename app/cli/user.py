@@ -29,10 +29,10 @@ _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 @app.command("add")
 def add(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The name on pages.")],
+    name: Annotated[str, typer.Argument(help="The name on pages, or an e-mail address.")],
     *,
-    email: Annotated[str, typer.Option(help="What they sign in with.")],
     roles: Roles,
+    email: Annotated[str, typer.Option(help="What they sign in with; without it the name.")] = "",
     groups: Groups = None,
     from_input: FromInput = False,
     as_json: AsJson = False,
@@ -42,7 +42,7 @@ def add(
     async def act(world: World) -> Answer:
         password = _read_password() if from_input else made_password()
         account = await flow.add_as_operator(
-            world, name=name, email=email, roles=roles, groups=groups or (), password=password
+            world, name=name.partition("@")[0], email=email or name, roles=roles, groups=groups or (), password=password
         )
         told = {} if from_input else {"password": password}
         lines = [f"Added {account.person.name} <{account.email}>: {', '.join(sorted(account.person.roles))}."]
