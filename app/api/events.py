@@ -12,10 +12,10 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.api import schemas, shapes
 from app.api.deps import Reader
-from app.flow.limits import streams
 from app.api.replies import problems
 from app.core.display import visible
 from app.core.lifecycle import ENDED, Request, State
+from app.flow.limits import streams
 from app.flow.ports import World
 from app.flow.printed import Cutter
 from app.store import output, people, requests

@@ -4,9 +4,9 @@ from fastapi import APIRouter
 
 from app.api import schemas, shapes
 from app.api.deps import Reader
-from app.flow.limits import probes
 from app.api.replies import problems
 from app.flow.discover import discover
+from app.flow.limits import probes
 from app.store import services
 
 router = APIRouter(prefix="/hosts", tags=["hosts"])

@@ -4,9 +4,9 @@ from fastapi import APIRouter
 
 from app.api import schemas, shapes
 from app.api.deps import Reader
-from app.flow.limits import probes
 from app.api.replies import problems
 from app.flow.ask import named
+from app.flow.limits import probes
 from app.flow.prove import look, remember
 from app.store import services
 

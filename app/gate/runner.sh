@@ -28,15 +28,6 @@ start_of() {
     [ $# -ge 20 ] && shift 19 && echo "$1"
 }
 
-# Whether a file holds just this text: on a full disk a write can come to nothing.
-holds() {
-    text=''
-    while IFS= read -r line; do text="$text$line
-"; done 2>/dev/null <"$1"
-    [ "$text" = "$2
-" ]
-}
-
 spend() {
     if ! ln "$own" "$file" 2>/dev/null; then
         [ -e "$file" ] && refuse spent
@@ -46,7 +37,6 @@ spend() {
     to_disk "${file%/*}" || refuse "the spool ${file%/*} cannot be made durable"
 }
 
-[ -e "$file" ] && refuse spent
 if [ "$verb" = burn ]; then
     content="state burned
 boot $boot"
@@ -61,14 +51,12 @@ runner $$ $(start_of $$)"
         refuse "the spool ${file%/*} cannot be written"
 fi
 printf '%s\n' "$content" 2>/dev/null >"$own" || refuse "the spool ${file%/*} cannot be written"
-holds "$own" "$content" || refuse "the spool ${file%/*} is full"
 if [ "$verb" = burn ]; then
     to_disk "$own" || refuse "the spool ${file%/*} cannot be made durable"
     spend
     echo burned
     exit 0
 fi
-holds "$own.exit.part" "status pending     " || refuse "the spool ${file%/*} is full"
 to_disk "$own" "$own.output" "$own.exit.part" "${file%/*}" || refuse "the spool ${file%/*} cannot be made durable"
 for each in $alive; do
     [ "$(start_of "${each%:*}")" = "${each#*:}" ] || refuse "process ${each%:*} has gone this very moment"

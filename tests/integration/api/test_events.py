@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.flow.limits import Probes, Streams
 from app.core.errors import Refused
 from app.core.lifecycle import Request
+from app.flow.limits import Probes, Streams
 from tests.integration.api.conftest import Api
 
 SECRET = b"starting with --password=hunter2\nlab:pypnm-gui: started\n"
