@@ -1,7 +1,8 @@
 """Askfirst: no restart without proof and a human yes.
 
-A guarded remote-restart gatekeeper. A request to restart a service has to be proved on the host itself, then a human who
-is not the requester approves that proof, then exactly what was approved runs over SSH, once, and is checked afterwards.
+A guarded remote-restart gatekeeper. A request to restart a service has to be proved on the host itself, then a human
+who is not the requester approves that proof, then exactly what was approved runs over SSH, once, and is checked
+afterwards.
 
 The folders are rings, and imports point down only::
 
@@ -14,8 +15,8 @@ The folders are rings, and imports point down only::
     core                   RING 0  pure: claims, facts, judge, need, warrant, life cycle, policy, outcome
 
 Where to start reading, in an hour and without knowing FastAPI or SSH: ``core/facts`` (what a host can show),
-``core/judge`` (what follows from it), ``core/warrant`` (the text that is approved), ``core/lifecycle`` (what can happen to a
-request), ``managers/supervisor`` (one manager, whole), then ``flow/ask``, ``flow/decide`` and ``flow/execute``.
+``core/judge`` (what follows from it), ``core/warrant`` (the text that is approved), ``core/lifecycle`` (what can happen
+to a request), ``managers/supervisor`` (one manager, whole), then ``flow/ask``, ``flow/decide`` and ``flow/execute``.
 """
 
 __version__ = "0.1.0"
