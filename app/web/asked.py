@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 _WEEK = 7
 DAY_SECONDS = 86_400.0
+LAST_SECOND = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()  # a day later has no year to be written in
 
 
 def day(text: str) -> float | None:
@@ -35,7 +36,8 @@ def since_until(values: Mapping[str, str]) -> tuple[float | None, float | None, 
             found[name] = None
             problems[name] = "Write a day as 2026-01-27."
     until = found["until"]
-    return found["since"], None if until is None else until + DAY_SECONDS, problems
+    end = None if until is None else min(until + DAY_SECONDS, LAST_SECOND)
+    return found["since"], end, problems
 
 
 def address(path: str, values: Mapping[str, str], **more: str) -> str:

@@ -190,6 +190,7 @@ def test_a_host_is_looked_at_and_drawn(person: Callable[..., Page], fleet: Fleet
     drawn = page.locator("svg.map")
     expect(drawn).to_be_visible(timeout=SLOW)
     expect(drawn).to_contain_text("supervisor")
+    expect(drawn).to_contain_text("lab:pypnm-gui")
     table = page.locator("#rows")
     expect(table).to_contain_text("nobody restarts it")
     expect(table.get_by_role("link", name="pypnm-gui", exact=True)).to_be_visible()

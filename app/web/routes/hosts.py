@@ -13,6 +13,7 @@ from app.core.policy import Role
 from app.core.registry import Registry
 from app.core.service import Host
 from app.flow.discover import discover
+from app.flow.limits import probes
 from app.flow.prove import look_all, remember
 from app.managers import MANAGERS
 from app.ssh.keys import fingerprint, pinned
@@ -48,12 +49,15 @@ async def one(request: Request, visit: SignedIn, name: str) -> HTMLResponse:
 async def look(request: Request, visit: SignedIn, name: str) -> HTMLResponse:
     """Probe the host now: prove each service claimed there, and draw what runs."""
     await forms.read(request, csrf=visit.session.csrf)
-    _host(await services.registry(visit.world.db), name)
+    registry = await services.registry(visit.world.db)
+    _host(registry, name)
     try:
-        seen = await discover(visit.world, name)
+        async with probes.turn(name, visit.person.id):
+            seen = await discover(visit.world, name)
+            proved = await look_all(visit.world, registry, name)
     except Unreachable as error:
         return await _page(request, visit, name, trouble=error)
-    for each in await look_all(visit.world, await services.registry(visit.world.db), name):
+    for each in proved:
         await remember(visit.world, each)
     return await _page(request, visit, name, drawn=map_of(seen, MANAGERS))
 

@@ -5,14 +5,13 @@ its reader is still signed in, and ends after ten; a browser opens the next one 
 
 import asyncio
 import json
-from collections import Counter
 from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
-from app.core.errors import Refused
 from app.core.lifecycle import ENDED, State
+from app.flow.limits import streams
 from app.flow.ports import World
 from app.flow.printed import Cutter
 from app.store import freezes, listing, output, requests, sessions
@@ -25,8 +24,6 @@ _POLL_SECONDS = 2.0
 _CALM_SECONDS = 0.15
 _CHECK_SECONDS = 60.0
 _LONGEST_SECONDS = 600.0
-_MOST_EACH, _MOST_ALL = 12, 400
-_open: Counter[str] = Counter()
 
 
 @router.get("/live")
@@ -46,8 +43,7 @@ async def one(request: Request, visit: SignedIn, request_id: str, version: int =
 
 
 def _stream(visit: Visit, events: AsyncIterator[str]) -> StreamingResponse:
-    if _open[visit.person.id] >= _MOST_EACH or _open.total() >= _MOST_ALL:
-        raise Refused("Too many open pages.", code="too_many", next_step="Close some; each works without a live view.")
+    streams.check(visit.person.id)
     return StreamingResponse(_counted(visit, events), media_type="text/event-stream")
 
 
@@ -55,8 +51,7 @@ async def _counted(visit: Visit, events: AsyncIterator[str]) -> AsyncIterator[st
     """Hand events on while the reader is signed in and the stream is young."""
     clock = asyncio.get_running_loop().time
     began = checked = clock()
-    _open[visit.person.id] += 1
-    try:
+    with streams.open(visit.person.id):
         async for event in events:
             yield event
             if clock() - began > _LONGEST_SECONDS:
@@ -65,8 +60,6 @@ async def _counted(visit: Visit, events: AsyncIterator[str]) -> AsyncIterator[st
                 checked = clock()
                 if await sessions.person_of(visit.world.db, visit.secret, visit.world.clock.now()) is None:
                     return
-    finally:
-        _open[visit.person.id] -= 1
 
 
 async def _follow(world: World, request_id: str, version: int, line: int) -> AsyncIterator[str]:

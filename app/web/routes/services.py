@@ -10,6 +10,7 @@ from app.core.policy import Role
 from app.core.service import Service
 from app.flow import evidence
 from app.flow.ask import named
+from app.flow.limits import probes
 from app.flow.prove import look, remember
 from app.managers import MANAGERS
 from app.store import listing, services
@@ -103,7 +104,9 @@ async def verify(request: Request, visit: SignedIn, name: str) -> Response:
     """Probe the host and judge the claim now."""
     await forms.read(request, csrf=visit.session.csrf)
     registry = await services.registry(visit.world.db)
-    seen = await look(visit.world, registry, named(registry, name))
+    service = named(registry, name)
+    async with probes.turn(service.host, visit.person.id):
+        seen = await look(visit.world, registry, service)
     await remember(visit.world, seen)
     return RedirectResponse(f"/services/{name}?said=proved", 303)
 

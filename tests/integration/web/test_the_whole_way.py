@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from app.core.lifecycle import WANTING_WORK
 from app.core.registry import difference, with_entry
 from app.core.service import JsonCheck
 from app.flow.ids import new_id
+from app.flow.limits import probes
 from app.flow.ports import Limits, News, World
 from app.flow.worker import Worker
 from app.store import requests, services
@@ -149,3 +151,18 @@ async def test_a_changed_host_key_is_said_and_nothing_else(
     await ada.post("/services/pypnm-gui/verify")
     assert "The host showed another key" in words((await ada.get("/services/pypnm-gui")).text)
     assert (await ada.post("/hosts/alpha/look")).status_code == 503
+
+
+@pytest.mark.threat("H6")
+async def test_one_person_cannot_make_a_host_probe_without_end(
+    browser: Make, world: World, alpha: FakeHost, seed: Seed
+) -> None:
+    ada, bo = await browser("ada"), await browser("bo")
+    her_id = seed.accounts["ada"].person.id
+    async with AsyncExitStack() as stack:
+        for number in range(6):
+            await stack.enter_async_context(probes.turn(f"host-{number}", her_id))
+        assert (await ada.post("/services/pypnm-gui/verify")).status_code == 429
+        assert (await ada.post("/hosts/alpha/look")).status_code == 429
+        assert (await bo.post("/services/pypnm-gui/verify")).status_code == 303
+    assert (await ada.post("/services/pypnm-gui/verify")).status_code == 303

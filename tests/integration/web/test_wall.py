@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,10 +13,14 @@ from fastapi.routing import APIRoute
 from sqlalchemy import func, select
 from sqlmodel import SQLModel
 
+from app.api import problems
 from app.core.errors import Broken
 from app.flow.ports import World
+from app.settings import Settings
 from app.store.tables import AUDIT
 from app.web import security
+from app.web.setup import install
+from tests.integration.web.conftest import BASE
 from tests.integration.web.seed import Seed
 
 Make = Callable[..., Any]
@@ -265,8 +270,16 @@ async def test_an_error_says_what_to_do_next(browser: Make, seed: Seed, path: st
     assert "Services" in answer.text  # the menu is there too
 
 
-async def test_an_error_of_the_api_is_left_to_the_api(app: FastAPI, world: World, seed: Seed) -> None:
-    transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8770") as client:
-        answer = await client.post("/api/v1/none", json={})
-    assert answer.status_code == 404
+async def test_an_error_of_the_api_is_told_in_the_apis_own_way(world: World, seed: Seed) -> None:
+    app = FastAPI(openapi_url=None)
+    app.state.world = world
+    problems.install(app)
+    install(app, Settings(base_url=BASE, data_dir=Path("/nonexistent")))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=BASE) as client:
+        missing = await client.post("/api/v1/none", json={})
+        large = await client.post("/api/v1/none", content=b"x" * 70_000)
+        page = await client.get("/none")
+    assert missing.status_code == 404
+    assert large.status_code == 413
+    assert {answer.headers["content-type"] for answer in (missing, large)} == {"application/problem+json"}
+    assert page.headers["content-type"].startswith("text/html")
