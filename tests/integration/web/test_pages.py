@@ -271,7 +271,11 @@ async def test_history_is_paged_by_key(browser: Make, seed: Seed) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/history?before=x", "/history?before=-1", "/history?state=none&verdict=x", "/audit?by=%00"]
+    "path",
+    [
+        *("/history?before=x", "/history?before=-1", "/history?state=none&verdict=x", "/audit?by=%00"),
+        *("/history?until=9999-12-31", "/history?since=0001-01-01&until=9999-12-31", "/audit?until=9999-12-31"),
+    ],
 )
 async def test_an_odd_address_is_no_error(browser: Make, seed: Seed, path: str) -> None:
     assert (await (await browser("root")).get(path)).status_code == 200
