@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 _WEEK = 7
 DAY_SECONDS = 86_400.0
-LAST_SECOND = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()  # a day later has no year to be written in
+LAST_SECOND = datetime(9999, 12, 31, tzinfo=UTC).timestamp()  # much later there is no year to write
 
 
 def day(text: str) -> float | None:
