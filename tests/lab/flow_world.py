@@ -94,7 +94,8 @@ def starts(host: LabHost, service: Service) -> int:
             asked = f"grep -c \"spawned: '{name}'\" /var/log/supervisor/supervisord.log"
         case _:
             name = service.unit.rpartition("/")[2]
-            asked = f"docker events --since 24h --until $(date +%s.%N) --filter event=start --filter container={name} | wc -l"
+            since = "--since 24h --until $(date +%s.%N)"
+            asked = f"docker events {since} --filter event=start --filter container={name} | wc -l"
     return int(host.run(asked).out)
 
 

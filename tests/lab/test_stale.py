@@ -1,0 +1,141 @@
+"""Between the yes and the run the host has changed: the request is stale, and nothing is run.
+
+The run is held back by starting no worker. Each test changes one thing on the host, then lets a worker loose; that
+nothing ran is told by the host: its own count of starts, and a spool that has never heard of the request.
+"""
+
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from app.core.lifecycle import State
+from app.core.service import Service
+from tests.lab.flow_world import API, GUI, PLAIN, UNIT, Scene, holder, scene, spool, standing, starts
+from tests.lab.hosts import Lab, LabHost
+from tests.lab.machine import Process
+
+UNIT_FILE = "/etc/systemd/system/gui-5054.service"
+DROP_IN = f"{UNIT_FILE}.d"
+
+
+@pytest.fixture(scope="module")
+def bravo(lab: Lab) -> LabHost:
+    return standing(lab)
+
+
+@pytest.fixture
+async def stage(bravo: LabHost, tmp_path: Path) -> AsyncIterator[Scene]:
+    async with scene(bravo, tmp_path, GUI, UNIT, PLAIN, API) as made:
+        yield made
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happens to the host behind our back, what of it the outcome has to name, and how it is mended."""
+
+    name: str
+    service: Service
+    act: str
+    named: str
+    mend: str = ""
+
+
+CHANGES = (
+    Change("a unit restarted", UNIT, "systemctl restart gui-5054.service", "process"),
+    Change("a program restarted", GUI, "supervisorctl restart lab:pypnm-gui", "process"),
+    Change("a unit stopped", UNIT, "systemctl stop gui-5054.service", "process", "systemctl start gui-5054"),
+    # systemd has not read it yet, and a restart would not use it; it is no longer the unit that was approved.
+    Change("a unit file edited", UNIT, f"echo '# by hand' >>{UNIT_FILE}", "fragment", "systemctl daemon-reload"),
+    Change(
+        "a drop-in added",
+        UNIT,
+        f"mkdir -p {DROP_IN} && printf '[Service]\\nNice=5\\n' >{DROP_IN}/nice.conf && systemctl daemon-reload",
+        "fragment",
+        f"rm -r {DROP_IN}; systemctl daemon-reload",
+    ),
+    Change(
+        "a container recreated",
+        PLAIN,
+        "docker rm -f plain && docker run -d --name plain -p 8001:8000 pypnm-api:lab",
+        "process",
+    ),
+    Change("a container restarted", PLAIN, "docker restart -t 0 plain", "process"),
+    Change(
+        "a compose service recreated",
+        API,
+        "cd /opt/pypnm-gui-lab && docker compose up -d --force-recreate -t 0",
+        "process",
+    ),
+)
+
+
+async def went_stale(stage: Scene, service: Service, act: Callable[[], object]) -> str:
+    """Hold an approved request back, act, and let it go. Returns how it ended, after proving that nothing was run."""
+    request = await stage.approved(service)
+    act()
+    count, told = starts(stage.lab, service), holder_or_none(stage.lab, service)
+    request = await stage.run(request)
+    assert request.state is State.STALE, (request.state, request.outcome)
+    assert spool(stage.lab, request.id) == []
+    assert starts(stage.lab, service) == count
+    assert holder_or_none(stage.lab, service) == told
+    assert (await stage.story(request))[-2:] == ["run_started", "went_stale"]  # told by the host, in the same breath
+    return request.outcome
+
+
+def holder_or_none(host: LabHost, service: Service) -> tuple[int, int] | None:
+    port = service.ports[0]
+    listens = host.run(["ss", "-Hltn", f"sport = :{port}"]).out.strip()
+    return holder(host, port) if listens else None
+
+
+@pytest.mark.law(5)
+@pytest.mark.threat("B4")
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name)
+async def test_nothing_is_run_after(stage: Scene, change: Change) -> None:
+    try:
+        outcome = await went_stale(stage, change.service, lambda: stage.lab.run(f"set -e\n{change.act}\n"))
+    finally:
+        if change.mend:
+            stage.lab.run(change.mend)
+    assert f"«{change.named} " in outcome
+
+
+@pytest.mark.law(5)
+async def test_a_reused_pid_is_another_process(stage: Scene) -> None:
+    """supervisord starts its program again, and the kernel is made to give it the very pid of the old one."""
+    pid, start = holder(stage.lab, 5050)
+    outcome = await went_stale(stage, GUI, lambda: reuse_pid(stage.lab, pid))
+    assert outcome.count(f"process {pid} ") == 2, outcome
+    assert f"process {pid} {start} " in outcome
+
+
+@pytest.mark.law(5)
+async def test_a_rebooted_host_is_another_host(lab: Lab, stage: Scene) -> None:
+    """Its unit comes back by itself; its boot id does not."""
+    boot = stage.lab.run(["cat", "/proc/sys/kernel/random/boot_id"]).out.strip()
+    outcome = await went_stale(stage, UNIT, stage.lab.reboot)
+    assert f"boot {boot}" in outcome
+    stage.lab.replay("incident")
+
+
+def reuse_pid(host: LabHost, pid: int) -> None:
+    """End a process of the host, and have whatever starts next there get its pid."""
+    nspawn = Process.load(host.folder / "nspawn")
+    assert nspawn is not None
+    first = nspawn.children()[0]
+    # The group: a worker that lives on would keep the port. Builtins only: a fork would take the pid that is kept
+    # free. The kernel's word is about the writer's own pid
+    # namespace, so the writer has to be in the host's.
+    script = f"""
+        there=/proc/{first.pid}/root/proc/{pid}
+        kill -9 -- -{pid}
+        while [ -d $there ]; do :; done
+        while [ ! -d $there ]; do echo {pid - 1} >/proc/sys/kernel/ns_last_pid; done
+    """
+    subprocess.run(["nsenter", "-t", str(first.pid), "-p", "bash", "-c", f"set -e\n{script}"], check=True, timeout=30)
+    host.run("until curl -sf -m 3 http://127.0.0.1:5050/health >/dev/null; do sleep 0.1; done")
+    assert holder(host, 5050)[0] == pid, "somebody else was given the pid"
