@@ -80,3 +80,27 @@ def test_where_the_host_is_a_container_itself_groups_are_told_as_seen_from_its_f
 def test_a_value_too_long_is_cut_and_says_so(awk: str) -> None:
     printed = run(awk, 'BEGIN { print enc(ENVIRON["TEXT"]); print enc(ENVIRON["TEXT"] " ") }', TEXT="x" * 5000).split()
     assert printed == [b"x" * 4096 + b"%E2%80%A6"] * 2
+
+
+@EVERY_AWK
+@pytest.mark.law(13)
+@pytest.mark.threat("E4")
+def test_what_a_fragment_prints_and_is_no_record_of_its_own_is_dropped_and_told(awk: str) -> None:
+    foreign = ("VERIFIED", "process pid=1 ppid=0", "host boot=x", "x.y a=b c", "x.y a=\x1b")
+    lines = ("x.y a=1", *foreign, "blind what=a why=b about=-")
+    text = "~fragments\n" + "".join(f"{line}\n" for line in lines)
+    said = answered(awk, text)
+    assert said[:2] == ["x.y a=1", "blind what=a why=b about=-"]
+    assert [line for line in said if line.startswith("blind what=gate")] == [
+        "blind what=gate why=5%20lines%20of%20a%20fragment%20were%20no%20records about=-"
+    ]
+
+
+def answered(awk: str, text: str) -> list[str]:
+    """What the last step of a probe makes of what the others printed."""
+    command = f'. /dev/fd/3; exec {" ".join(AWKS[awk])} "$AF_AWK$AF_PROCESSES$AF_WRITABLE$AF_ANSWER" /dev/fd/4'
+    script = f"exec 3<<'GATE' 4<<'TEXT'\n{build.program()}GATE\n{text}TEXT\n{command}"
+    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "AF_VERB": "probe", "AF_NONCE": "0", "AF_TICKS": "100"}
+    done = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, check=True, text=True)
+    assert done.stderr == ""
+    return done.stdout.splitlines()

@@ -1,7 +1,6 @@
 """burn and result: what became of a warrant, told by the host that would have run it."""
 
 import secrets
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -124,18 +123,3 @@ def test_what_is_no_request_id_is_refused(gate: Gate, verb: str, line: str) -> N
     (record,) = gate.raw(verb, line)
     assert (record.kind, record.get("why")) == ("refused", "this is no request id")
     assert [path.name for path in gate.home.iterdir()] == []
-
-
-def test_a_spool_is_made_on_disk_before_it_answers(dash: Gate, tmp_path: Path) -> None:
-    trace = tmp_path / "trace"
-    traced = Gate(
-        ("strace", "-f", "-qq", "-e", "trace=fsync,link,linkat,write", "-o", str(trace), *dash.shell), tmp_path
-    )
-    if subprocess.run(["strace", "-V"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("needs strace")
-    assert traced.burn(ID)[0].get("state") == "burned"
-    calls = [line.split(None, 1)[1] for line in trace.read_text().splitlines()]
-    linked = next(index for index, call in enumerate(calls) if call.startswith("link") and call.endswith("= 0"))
-    told = next(index for index, call in enumerate(calls) if "state=burned" in call)
-    assert any(call.startswith("fsync") for call in calls[:linked]), "the file is on disk before it has its name"
-    assert any(call.startswith("fsync") for call in calls[linked:told]), "its name is on disk before that is told"
