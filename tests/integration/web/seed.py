@@ -1,7 +1,7 @@
 """A store with people, a registry and a request in every state, as pages and tests want to see it.
 
-Everything is written through the store's own functions, by events that the life cycle allows; the evidence is what the
-judge writes on a host such as the incident's.
+Everything is written through the store's own functions, by events that the life cycle allows. The evidence is written
+by hand, in the form that the judge gives it; what the judge truly says is shown in ``test_the_whole_way``.
 """
 
 from collections.abc import Sequence
