@@ -17,7 +17,7 @@ demo: $(VENV)/.runs
 
 test: lint
 	$(PY) -m pytest --collect-only --quiet --require-laws >$(VENV)/collected || { tail -n 30 $(VENV)/collected; exit 1; }
-	$(PY) -m pytest --numprocesses auto --maxprocesses 8 --dist loadgroup $(EVERYTHING)
+	$(PY) -m pytest --numprocesses auto --maxprocesses 8 --dist loadscope $(EVERYTHING)
 
 test-all:
 	$(MAKE) test CI=true

@@ -7,11 +7,14 @@ until `--lab` or `--browser` asks for them. Fixtures live beside the tests that 
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 LAWS = range(1, 14)
+WHOLE = ("tests/lab/", "tests/browser/", "tests/integration/demo/test_demo.py")
 NEEDS = {
     "lab": "needs real hosts (root on Debian), which --lab allows",
     "browser": "needs Chromium, which --browser allows",
@@ -42,8 +45,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         folder = item.path.relative_to(tests).parts[0] if item.path.is_relative_to(tests) else ""
         if folder in NEEDS:
             item.add_marker(folder)
-            # One worker owns the machine's hosts, one the browser; `--dist loadgroup` keeps to it.
-            item.add_marker(pytest.mark.xdist_group(folder))
         for name, need in NEEDS.items():
             if item.get_closest_marker(name) and not config.getoption(f"--{name}"):
                 item.add_marker(pytest.mark.skip(reason=need))
@@ -53,6 +54,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         problems += [f"law {law} has no test: mark one with @pytest.mark.law({law})" for law in LAWS if law not in kept]
     if problems:
         raise pytest.UsageError(*problems)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return ByFolder(config, log)
+
+
+class ByFolder(LoadScopeScheduling):
+    """One worker owns the machine's hosts, one the browser, one a fleet; all other tests go wherever there is room.
+
+    xdist's own groups do the same by marks, which it cannot hand on under this version of pytest.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((whole for whole in WHOLE if nodeid.startswith(whole)), nodeid)
 
 
 def _bad_marks(item: pytest.Item) -> Iterator[str]:

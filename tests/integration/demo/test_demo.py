@@ -16,7 +16,6 @@ from app.cli.claims import REPORT
 from tests.integration.demo.conftest import RUN, Demo, Visited, start
 
 # One worker starts the demo, not each.
-pytestmark = pytest.mark.xdist_group("demo")
 ADA, BO, CY = "ada@example.org", "bo@example.org", "cy@example.org"
 
 

@@ -8,8 +8,6 @@ import pytest
 
 from tests.integration.demo.conftest import RUN, environment
 
-pytestmark = pytest.mark.xdist_group("replay")
-
 
 @pytest.fixture(scope="module")
 def told(short_folder: Path) -> subprocess.CompletedProcess[str]:
