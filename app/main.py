@@ -89,6 +89,7 @@ def create_app(wiring: Wiring | None = None) -> FastAPI:
             async with wiring.open_world() as world:
                 app.state.world = world
                 worker = asyncio.create_task(Worker(world).run()) if settings.role != "web" else None
+                app.state.worker = worker
                 try:
                     yield
                 finally:
