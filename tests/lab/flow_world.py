@@ -9,6 +9,7 @@ import contextlib
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,12 +17,15 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import httpx
+
 from app.core.lifecycle import ENDED, Request, State
 from app.core.policy import Attempt, Person, Policy, Role, Via
 from app.core.registry import Registry, difference
 from app.core.service import Host, HttpCheck, JsonCheck, Service
 from app.flow import ask, decide
 from app.flow.ids import new_id
+from app.flow.people import add_as_operator
 from app.flow.ports import Limits, News, World
 from app.flow.worker import Worker
 from app.main import SystemClock
@@ -35,6 +39,7 @@ from tests.lab.truth import CODE, NEW_TFTP
 ROOT = Path(__file__).parents[2]
 SPOOL = "var/lib/askfirst/runs"
 TEAM = ("lab-team",)
+PASSWORD = "correct horse battery"
 ALL = frozenset({Role.REQUESTER, Role.APPROVER})
 
 
@@ -211,6 +216,9 @@ class Scene:
                     return now
                 await asyncio.sleep(0.05)
 
+    async def registry(self) -> Registry:
+        return await services.registry(self.world.db)
+
     async def story(self, request: Request) -> list[str]:
         """What happened to a request, in order, in the words of the log."""
         return [event.type for event in await requests.events(self.world.db, request.id)]
@@ -269,6 +277,59 @@ def environment(folder: Path, host: LabHost, port: int = 0) -> dict[str, str]:
         "ASKFIRST_LISTEN": f"127.0.0.1:{port}",
         "ASKFIRST_BASE_URL": f"http://127.0.0.1:{port}",
     }
+
+
+@contextlib.contextmanager
+def served(host: LabHost, folder: Path, *claims: Service) -> Iterator[str]:
+    """Serve these claims of a host by a real `askfirst serve` on loopback. Gives the address; people have PASSWORD."""
+    url = f"sqlite:///{folder}/askfirst.db"
+
+    async def plant() -> None:
+        async with another_world(url, host, "setup") as world:
+            made = Scene(host, world, url)
+            await made.register(*claims)
+            for name, role in (
+                ("ada", Role.REQUESTER),
+                ("bo", Role.APPROVER),
+                ("cy", Role.APPROVER),
+                ("eve", Role.AUDITOR),
+            ):
+                groups = TEAM if role is Role.APPROVER else ()
+                email = f"{name}@example.org"
+                await add_as_operator(
+                    world, name=name.title(), email=email, roles={role}, groups=groups, password=PASSWORD
+                )
+
+    asyncio.run(plant())
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    base = f"http://127.0.0.1:{port}"
+    log = folder / "server.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from app.main import run; run()", "serve"],
+            cwd=ROOT,
+            env=environment(folder, host, port),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while not _is_ready(base):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        yield base
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _is_ready(base: str) -> bool:
+    try:
+        return httpx.get(f"{base}/readyz", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @contextlib.asynccontextmanager
