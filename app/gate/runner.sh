@@ -63,8 +63,8 @@ for each in $alive; do
 done
 spend
 
-# The listener may be gone already, and its signal must not reach the command: so only this small child ignores it.
-(trap '' PIPE && echo "started $$ $(start_of $$)") 2>/dev/null
+# The listener may be gone already: so it is a small child that tells, and that the signal for it would end.
+(echo "started $$ $(start_of $$)") 2>/dev/null
 exec >/dev/null 2>&1 </dev/null
 umask 022
 "$@" >>"$own.output" 2>&1
