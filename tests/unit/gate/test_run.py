@@ -173,8 +173,8 @@ def test_a_run_ends_well_though_its_connection_is_cut(
     one = warrant(*with_config(supervised, command))
     process = gate.start(build.restart_input("0" * 32, one.text()))
     assert process.stdout is not None
-    while b"started " not in process.stdout.readline():
-        pass
+    assert process.stdout.readline().startswith(b"askfirst-gate ")
+    assert process.stdout.readline().startswith(b"started ")
     if cut == "session":
         os.killpg(process.pid, signal.SIGKILL)
     process.stdout.close()

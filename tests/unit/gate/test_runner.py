@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.gate import build
-from tests.unit.gate.hosted import SHELLS, running, shell_of, until
+from tests.unit.gate.hosted import SHELLS, running, shell_of, until, with_children
 from tests.unit.gate.test_spool import BOOT, start_of
 
 
@@ -66,21 +67,24 @@ def test_it_runs_the_command_though_nobody_hears_that_it_started(shell: tuple[st
 
 
 def test_its_files_say_who_runs_what_since_when(shell: tuple[str, ...], spool: Path) -> None:
-    with subprocess.Popen(
-        words(shell, "run", spool, "", "sleep", "1000"), stdout=subprocess.PIPE, text=True
-    ) as process:
+    command = ("sh", "-c", "echo $$; exec sleep 1000")
+    process = subprocess.Popen(
+        words(shell, "run", spool, "", *command), stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    output, status = spool / f"ID.{process.pid}.output", spool / f"ID.{process.pid}.exit"
+    try:
         assert process.stdout is not None
         said = process.stdout.readline().split()
         assert said == ["started", str(process.pid), start_of(process.pid)]
         assert (spool / "ID").read_text() == f"state started\nboot {BOOT}\nrunner {process.pid} {said[2]}\n"
-        assert {path.name for path in spool.iterdir()} == {
-            "ID",
-            f"ID.{process.pid}.output",
-            f"ID.{process.pid}.exit.part",
-        }
-        until(lambda: subprocess.run(["pkill", "-P", str(process.pid)], check=False).returncode == 0)
-        until((spool / f"ID.{process.pid}.exit").exists)
-    assert (spool / f"ID.{process.pid}.exit").read_text() == "status 143         \n"
+        until(lambda: output.read_text().endswith("\n"))
+        assert {path.name for path in spool.iterdir()} == {"ID", output.name, f"{status.name}.part"}
+        os.kill(int(output.read_text()), signal.SIGTERM)
+        until(status.exists)
+    finally:
+        with_children(process.pid)
+        process.communicate()
+    assert status.read_text() == "status 143         \n"
 
 
 @pytest.mark.law(10)
