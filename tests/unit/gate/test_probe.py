@@ -60,11 +60,13 @@ def test_every_holder_of_a_port_is_seen(gate: Gate) -> None:
 def test_what_is_asked_about_gets_records_and_what_is_not_does_not(gate: Gate) -> None:
     with serving("127.0.0.1") as (pid, (port,)), serving("127.0.0.1") as (other, (other_port,)):
         seen = gate.probe(claim(ports=(port,)))
-        whole = gate.probe()
+        whole, both = gate.probe(), gate.probe(claim(ports=(port,)), whole=True)
     assert pid in seen.processes
     assert other not in seen.processes
     assert ports_of(seen, other_port) == {("127.0.0.1", ME, (other,))}, "every listener is told, with its holder"
     assert {pid, other} <= set(whole.processes), "who asks about nothing is told of everything"
+    assert {pid, other} <= set(both.processes)
+    assert (whole.asked, both.asked) == ((), ("demo",))
 
 
 def test_a_process_is_found_by_the_folder_it_works_in_where_no_port_is_claimed(gate: Gate, tmp_path: Path) -> None:

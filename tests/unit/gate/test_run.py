@@ -144,7 +144,9 @@ def test_output_is_streamed_while_the_command_runs(
     assert process.stdout is not None
     seen = b""
     while b"output " not in seen:
-        seen += process.stdout.readline()
+        line = process.stdout.readline()
+        assert line, "it ended before it printed"
+        seen += line
     assert gate.result(one.id)[0].get("state") == "running"
     assert printed(gate.result(one.id)) == b"first\n"
     go.touch()
