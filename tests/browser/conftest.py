@@ -85,7 +85,8 @@ def site() -> Iterator[Site]:
         yield one
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while Playwright is open its event loop runs, and no test after it could run one of its own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
