@@ -85,7 +85,7 @@ def site() -> Iterator[Site]:
         yield one
 
 
-# Not for the whole session: while Playwright is open its event loop runs, and no test after it could run one of its own.
+# Not for the whole session: while Playwright is open its event loop runs, and no other test could run one of its own.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
