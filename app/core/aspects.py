@@ -158,6 +158,9 @@ def restart(ways: Ways) -> Finding:
     if odd is not None:
         observed = f"no warrant can hold the word {visible(odd, 100)}"
         return _unseen("restart", claimed, observed, advice.not_driven(ways))
+    if ways.facts.uid != 0 and command.user != ways.facts.user:
+        observed = f"{visible(ways.facts.user)} may not run it as {visible(command.user)}"
+        return _unseen("restart", claimed, observed, advice.grant_sight(ways))
     return _agrees("restart", claimed, f"{argv(command.argv)}, as {visible(command.user)}")
 
 

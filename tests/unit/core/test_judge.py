@@ -314,6 +314,16 @@ def test_a_start_is_bound_too() -> None:
     assert judged(start, with_identity(start, "boot x", "process 9 9 rbron /srv")).code is Code.BLIND
 
 
+@pytest.mark.law(1)
+def test_a_gate_that_may_not_run_the_command_cannot_even_prove_a_start() -> None:
+    start = claim("lazy-start")
+    assert judged(start).is_verified
+    seen = judged(start, replace(FACTS, uid=1001, user="blind"))
+    assert seen.code is Code.BLIND
+    assert finding(seen, "restart").observed == "blind may not run it as root"
+    assert "sudo" in finding(seen, "restart").next_step
+
+
 def test_a_mistyped_instance_of_a_template_is_down_however_loaded_it_is() -> None:
     assert judged(claim("mistyped-instance")).code is Code.DOWN
 
