@@ -25,6 +25,7 @@ printf '#!/bin/sh\\n[ ! -e /run/slow ] || sleep 3\\nexec /usr/bin/systemctl "$@"
 chmod 755 /usr/local/sbin/systemctl
 """
 NOT_RUN = ["run_started", "run_lost", "run_burned"]
+HEARD = ["run_started", "run_ended", "settled"]
 READ = ["run_started", "run_lost", "run_ended", "settled"]
 TABLE: list[tuple[str, str, str, int]] = []
 
@@ -45,14 +46,15 @@ class Line:
     request: Request
     count: int
 
-    async def settled(self, when_cut: str, state: State, story: list[str], ran: int) -> Request:
+    async def settled(self, when_cut: str, state: State, *stories: list[str], ran: int) -> Request:
         """The request ends like this; the host says how often its command ran; and the table is told."""
         request = await self.stage.until(self.request)
         told = (await self.stage.story(request))[3:]
         host = self.stage.lab
         begun, started = runs(host, request.id), starts(host, self.service) - self.count
         TABLE.append((when_cut, f"{request.state}: {' '.join(told)}", request.outcome, begun))
-        assert (request.state, told) == (state, story), request.outcome
+        assert request.state is state, request.outcome
+        assert told in stories, request.outcome
         assert (begun, started) == (ran, ran)
         return request
 
@@ -139,7 +141,8 @@ async def test_a_line_lost_after_the_command_ended_is_settled_by_what_the_host_k
         assert (await stage.load(one.request)).state is State.RUNNING  # it cannot know yet
         stage.lab.hang_up()
         stage.lab.mend()
-        request = await one.settled("after the end, cut and hung up", State.SUCCEEDED, READ, ran=1)
+        # What lay in the cut line may still arrive once it is mended, before the news that it was hung up.
+        request = await one.settled("after the end, cut and hung up", State.SUCCEEDED, READ, HEARD, ran=1)
     assert request.exit_status == 0
 
 
