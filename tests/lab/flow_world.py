@@ -23,7 +23,7 @@ from app.core.lifecycle import ENDED, Request, State
 from app.core.policy import Attempt, Person, Policy, Role, Via
 from app.core.registry import Registry, difference
 from app.core.service import Host, HttpCheck, JsonCheck, Service
-from app.flow import ask, decide
+from app.flow import ask, decide, evidence
 from app.flow.ids import new_id
 from app.flow.people import add_as_operator
 from app.flow.ports import Limits, News, World
@@ -200,7 +200,8 @@ class Scene:
     async def approved(self, service: Service) -> Request:
         """Ask, prove and approve. No worker runs, so that it stays approved."""
         request = await self.waiting(service)
-        assert request.state is State.WAITING, (request.state, request.verdict)
+        proof = await evidence.of(self.world.db, request)
+        assert request.state is State.WAITING, proof and proof.verdict.findings
         return await self.approve(request)
 
     async def load(self, request: Request) -> Request:
