@@ -13,6 +13,7 @@ from app.core.manager import Manager
 from app.core.policy import Policy, policy_problems
 from app.core.service import Host, Problem, Service, host_problems, service_problems
 
+MOST_JUMPS = 5
 Entry = Host | Service | Policy
 Kind = Literal["host", "service", "policy"]
 
@@ -101,6 +102,8 @@ def _jump(host: Host, registry: Registry) -> Iterator[Problem]:
     while hop is not None and hop.name not in passed:
         passed.append(hop.name)
         hop = registry.host(hop.jump or "")
+    if len(passed) > MOST_JUMPS + 1:
+        yield Problem("jump", f"at most {MOST_JUMPS} jump hosts one after the other: {' → '.join(passed)}")
     if hop is not None and hop.name == host.name and len(passed) > 1:
         yield Problem("jump", f"the jump hosts go in a circle: {' → '.join((*passed, host.name))}")
 

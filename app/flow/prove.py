@@ -11,7 +11,7 @@ from app.core.errors import NotFound, Unreachable
 from app.core.facts import Facts
 from app.core.judge import judge, unreachable
 from app.core.need import assess
-from app.core.registry import Registry
+from app.core.registry import MOST_JUMPS, Registry
 from app.core.run import Checked
 from app.core.service import Host, Service
 from app.core.verdict import Answer, Need, Verdict
@@ -49,6 +49,8 @@ class Look:
             touched=touched(self.verdict.pids, self.facts) if self.facts else (),
             checks=self.checks,
             claim=claim,
+            user=self.host.user,
+            sudo=self.host.sudo,
         )
 
 
@@ -57,7 +59,7 @@ def place(registry: Registry, name: str) -> tuple[Host, tuple[Host, ...]]:
     host = _host(registry, name)
     via: list[Host] = []
     hop = host
-    while hop.jump is not None and len(via) < 5:
+    while hop.jump is not None and len(via) < MOST_JUMPS:
         hop = _host(registry, hop.jump)
         via.insert(0, hop)
     return host, tuple(via)

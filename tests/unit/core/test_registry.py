@@ -1,6 +1,7 @@
 """Contradictions in the registry are refused where they are written; two registries differ entry by entry."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -92,6 +93,16 @@ def test_a_jump_into_a_circle_of_others_ends() -> None:
     third = replace(HOST, name="third", jump="alpha")
     circle = (replace(HOST, jump="bastion"), replace(BASTION, jump="alpha"), third)
     assert {name for _, name, _ in wrong(*circle)} == {"alpha", "bastion"}
+
+
+def test_more_jumps_than_are_followed_are_refused_where_they_are_written() -> None:
+    """The way to a host must not be cut short: it would then be dialled past the jump that leads to it."""
+    names = ["alpha", *(f"hop{number}" for number in range(7))]
+    chain = [replace(HOST, name=name, jump=after) for name, after in pairwise(names)]
+    chain.append(replace(HOST, name=names[-1]))
+    problem = "at most 5 jump hosts one after the other"
+    found = [(name, each.message) for _, name, each in problems(Registry(tuple(chain)), MANAGERS)]
+    assert [name for name, message in found if problem in message] == ["alpha", "hop0"]
 
 
 def test_an_entry_that_is_there_twice_is_refused() -> None:
