@@ -33,7 +33,7 @@ class Run:
             case "output":
                 return self._capped(_output(record))
             case "exit":
-                return Exited(int(record.fields["status"]))
+                return Exited(_status(record))
             case "differs":
                 self._differs = [*(self._differs or ()), record.fields["line"]]
             case "refused":
@@ -69,7 +69,7 @@ def spool(records: Iterable[Record]) -> Spool | Refusal:
     for record in records:
         if record.kind == "spool":
             state = SpoolState(record.fields["state"])
-            status = int(record.get("status")) if record.get("status") else None
+            status = _status(record) if record.get("status") else None
         elif isinstance(piece := run.take(record), Output):
             printed += piece.data
     if state is None and isinstance(end := run.end(), Refusal):
@@ -77,6 +77,13 @@ def spool(records: Iterable[Record]) -> Spool | Refusal:
     if state is None or (state is SpoolState.EXITED) != (status is not None):
         raise ValueError("the spool's state is missing, or does not fit its exit status")
     return Spool(state, status, bytes(printed))
+
+
+def _status(record: Record) -> int:
+    status = int(record.fields["status"])
+    if not 0 <= status <= 255:
+        raise ValueError("no command ends with such a status")
+    return status
 
 
 def _output(record: Record) -> Output:

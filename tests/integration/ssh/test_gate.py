@@ -235,6 +235,8 @@ async def test_the_gates_own_refusals_come_through(sshd: Sshd, hosts: SshHosts) 
     [
         ["started pid=1 start=2"],
         ["started pid=1 start=2", "exit status=x"],
+        ["started pid=1 start=2", "exit status=99999999999999999999"],
+        ["started pid=1 start=2", "exit status=-1"],
         ["started pid=1 start=2", "output offset=0 hex=6"],
         ["started pid=1 start=2", "output offset=-1 hex=61", "exit status=0"],
         ["host boot=1"],
