@@ -138,10 +138,11 @@ af_restart() {
     setsid $AF_APART sh -c "$AF_RUNNER" askfirst run "$AF_SPOOL/$AF_ID" "$AF_BOOT" "$af_alive" \
         env -i PATH="$PATH" HOME="$af_home" USER="$AF_RUN_AS" LOGNAME="$AF_RUN_AS" SHELL=/bin/sh LANG=C.UTF-8 \
         XDG_RUNTIME_DIR="/run/user/$af_run_uid" $AF_PREFIX $AF_ARGV 2>/dev/null </dev/null | {
-        IFS= read -r af_answer || af_answer='refused the runner did not start'
+        # A runner that says nothing may have been cut off before it ran, or just after: its spool knows.
+        IFS= read -r af_answer || af_answer=''
         case $af_answer in
         'started '*) af_follow "${af_answer#started }" ;;
-        *) af_refuse "${af_answer#refused }" ;;
+        'refused '*) af_refuse "${af_answer#refused }" ;;
         esac
         af_end
     }

@@ -297,3 +297,18 @@ def test_the_exit_status_is_kept_though_the_output_fills_the_disk(
         assert dash.result(one.id)[0].get("status") == "9"
     finally:
         subprocess.run(["umount", state], check=True)
+
+
+@pytest.mark.law(12)
+def test_a_runner_that_says_nothing_is_not_said_to_have_run_nothing(
+    dash: Gate, supervised: Service, tmp_path: Path
+) -> None:
+    """The small child that tells that the run began may be killed, alone: then only the spool knows."""
+    one = warrants(dash, supervised)(*with_config(supervised, script(tmp_path, f"echo ran >>{tmp_path}/ran")))
+    nonce = "0" * 32
+    tells = b'(echo "started $$ $(start_of $$)") 2>/dev/null'
+    sent = build.restart_input(nonce, one.text())
+    assert tells in sent
+    assert kinds(said(dash.answer(sent.replace(tells, b":")), nonce, "restart")) == []
+    until(lambda: dash.result(one.id)[0].get("state") == "exited")
+    assert (tmp_path / "ran").read_text() == "ran\n"
