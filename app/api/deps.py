@@ -8,7 +8,7 @@ approves. Keeps law 8, with the guard in ``core.policy``.
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -35,6 +35,11 @@ class Caller:
 
     world: World
     person: Person
+    secret: str = field(repr=False)
+
+    async def is_still_let_in(self) -> bool:
+        """Whether the token still lives, and its owner is enabled: what a long answer asks as it goes on."""
+        return await tokens.owner_of(self.world.db, self.secret) is not None
 
 
 def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:
@@ -61,7 +66,7 @@ def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:
                 code="scope",
                 next_step=f"Its owner makes one with the scope {scope} on the page Settings.",
             )
-        return Caller(world, person)
+        return Caller(world, person, credentials.credentials)
 
     return caller
 

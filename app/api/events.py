@@ -1,7 +1,8 @@
 """Following a request: a stream of what happens to it and of what its command prints, until it has ended.
 
 The id of each item is ``VERSION:LINES``: how many events and how many lines of output are told by then. A client that
-comes back with ``Last-Event-ID`` misses nothing and hears nothing twice. Reading it changes nothing.
+comes back with ``Last-Event-ID`` misses nothing and hears nothing twice. Reading it changes nothing. A token that was
+revoked meanwhile hears nothing more.
 """
 
 from collections.abc import AsyncIterator
@@ -52,6 +53,8 @@ async def follow(
     version, _, line = last_event_id.partition(":")
     with streams.open(caller.person.id):
         async for item in _items(caller.world, asked.id, int(version or 0), int(line or 0)):
+            if not await caller.is_still_let_in():
+                return
             yield item
 
 

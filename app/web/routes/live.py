@@ -1,7 +1,8 @@
 """Live pages: a stream that says when a page has changed and hands on new lines of output.
 
-It carries no decision and no page: what changed is fetched as the page itself. Each stream asks every minute whether
-its reader is still signed in, and ends after ten; a browser opens the next one by itself, where it left off."""
+It carries no decision and no page: what changed is fetched as the page itself. Before each event, and each minute
+where nothing happens, a stream asks whether its reader is still signed in; it ends after ten minutes, and a browser
+opens the next one by itself, where it left off."""
 
 import asyncio
 import json
@@ -20,6 +21,7 @@ from app.web.pages import Visit
 from app.web.waiting import for_person
 
 router = APIRouter()
+_CALM = ": still here\n\n"
 _POLL_SECONDS = 2.0
 _CALM_SECONDS = 0.15
 _CHECK_SECONDS = 60.0
@@ -53,13 +55,13 @@ async def _counted(visit: Visit, events: AsyncIterator[str]) -> AsyncIterator[st
     began = checked = clock()
     with streams.open(visit.person.id):
         async for event in events:
-            yield event
-            if clock() - began > _LONGEST_SECONDS:
-                return
-            if clock() - checked > _CHECK_SECONDS:
+            if event != _CALM or clock() - checked > _CHECK_SECONDS:
                 checked = clock()
                 if await sessions.person_of(visit.world.db, visit.secret, visit.world.clock.now()) is None:
                     return
+            yield event
+            if clock() - began > _LONGEST_SECONDS:
+                return
 
 
 async def _follow(world: World, request_id: str, version: int, line: int) -> AsyncIterator[str]:
@@ -78,7 +80,7 @@ async def _follow(world: World, request_id: str, version: int, line: int) -> Asy
         if asked.state in ENDED:
             yield _event("ended", asked.state, f"{version}:{cutter.number}")
             return
-        yield ": still here\n\n"
+        yield _CALM
         await asyncio.sleep(_CALM_SECONDS)
         await world.news.wait(request_id, _POLL_SECONDS)
 
@@ -87,7 +89,7 @@ async def _inbox(visit: Visit) -> AsyncIterator[str]:
     world = visit.world
     before = await _signature(visit)
     while True:
-        yield ": still here\n\n"
+        yield _CALM
         await world.news.wait("work", _POLL_SECONDS)
         now = await _signature(visit)
         if now != before:
