@@ -36,9 +36,15 @@ class Differs:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The gate refused before it spent the warrant: why. Nothing was run."""
+    """The gate refused before it spent the warrant: why. Nothing was run now.
+
+    ``SPENT`` says that the warrant was spent before: whether it ran then is for the spool to say.
+    """
 
     why: str
+
+
+SPENT = "spent"
 
 
 Progress = Started | Output | Exited | Differs | Refusal

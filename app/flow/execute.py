@@ -12,7 +12,8 @@ from app.core.errors import AskfirstError, Broken, NotFound, Refused, Unreachabl
 from app.core.events import HandedOver, RunEnded, RunLost, RunRefused, RunStarted
 from app.core.lifecycle import Request, State
 from app.core.policy import Person, Role
-from app.core.run import Differs, Exited, Output, Progress, Refusal
+from app.core.registry import Registry
+from app.core.run import SPENT, Differs, Exited, Output, Progress, Refusal
 from app.core.warrant import digest_of
 from app.core.warrant import read as read_warrant
 from app.flow import evidence as proof
@@ -34,7 +35,8 @@ async def execute(world: World, request: Request) -> Request:
     if not read_warrant(text).argv:
         return await _hand_over(world, request)
     request = await _claim(world, request)
-    return await _follow(world, request, text)
+    registry = await services.registry(world.db)
+    return await _called_back(world, request, registry) or await _follow(world, request, text, registry)
 
 
 async def say_done(world: World, who: Person, request_id: str) -> Request:
@@ -58,8 +60,18 @@ async def _held_back(world: World, request: Request) -> Request | None:
         return await watch.expire(world, request)
     if freezes.sentence(await freezes.current(world.db), request.host, request.environment):
         return request
+    return await _gone_stale(world, request, await services.registry(world.db))
+
+
+async def _called_back(world: World, request: Request, registry: Registry) -> Request | None:
+    """Look once more, now that the start is in the log: what was frozen or changed before it was does not run."""
+    if freezes.sentence(await freezes.current(world.db), request.host, request.environment):
+        return await _refused(world, request, "A freeze was set the moment before the run.")
+    return await _gone_stale(world, request, registry)
+
+
+async def _gone_stale(world: World, request: Request, registry: Registry) -> Request | None:
     before = await proof.of(world.db, request)
-    registry = await services.registry(world.db)
     if before is None or (why := await watch.moved(world, request, registry, before.claim)):
         return await watch.go_stale(world, request, why if before else "The evidence was deleted.", None)
     return None
@@ -88,11 +100,11 @@ async def _hand_over(world: World, request: Request) -> Request:
     return await _tell(world, await requests.append(world.db, request, event))
 
 
-async def _follow(world: World, request: Request, text: str) -> Request:
+async def _follow(world: World, request: Request, text: str, registry: Registry) -> Request:
     """Send the warrant, store what comes back, and write the one event that ends the run."""
     seen = bytearray()
     try:
-        host, via = place(await services.registry(world.db), request.host)
+        host, via = place(registry, request.host)
         async with asyncio.timeout(world.limits.run_timeout_seconds):
             async for progress in world.hosts.restart(host, text, via):
                 after = await _step(world, request, progress, seen)
@@ -116,6 +128,8 @@ async def _step(world: World, request: Request, progress: Progress, seen: bytear
             world.news.tell(request.id)
         case Exited(status):
             return await ended(world, request, status, "streamed", bytes(seen))
+        case Refusal(why) if why == SPENT:
+            return await _lost(world, request, "The host says that this warrant was spent before.")
         case Refusal(why):
             return await _refused(world, request, why)
         case Differs(identity):

@@ -7,7 +7,7 @@ never yes) and the waiting half of law 5 (a changed host makes the warrant void 
 from app.core.errors import Refused
 from app.core.events import Expired, WentStale
 from app.core.lifecycle import Request, State
-from app.core.policy import rule_for
+from app.core.policy import eligibility_refusal, rule_for
 from app.core.registry import Registry
 from app.core.verdict import Code
 from app.flow import evidence as proof
@@ -58,8 +58,8 @@ async def moved(world: World, request: Request, registry: Registry, claim: str) 
         return "The registry's entry, its host or its policy was changed."
     for approval in request.approvals:
         account = await people.by_id(world.db, approval.person)
-        if account is None or not account.person.is_enabled:
-            return "An approver's account was disabled after the yes."
+        if account is None or eligibility_refusal(request, account.person):
+            return "Somebody who said yes may not approve this any more."
     return ""
 
 
