@@ -37,7 +37,10 @@ class Touched:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything that an approver is shown. ``claim`` is a digest of the registry's entries that it rests on."""
+    """Everything that an approver is shown. ``claim`` is a digest of the registry's entries that it rests on.
+
+    ``user`` and ``sudo`` are how the host was reached: the gate's spool is that account's own.
+    """
 
     taken_at: float
     verdict: Verdict
@@ -46,6 +49,8 @@ class Evidence:
     touched: tuple[Touched, ...] = ()
     checks: tuple[Checked, ...] = ()
     claim: str = ""
+    user: str = ""
+    sudo: bool = False
 
     def text(self) -> str:
         """Write it, in the one way there is. Identity lines stand as the warrant has them, byte for byte."""
@@ -77,6 +82,8 @@ def read(text: str) -> Evidence:
         touched=tuple(Touched(**{**each, "ports": tuple(each["ports"])}) for each in raw["touched"]),
         checks=tuple(Checked(**each) for each in raw["checks"]),
         claim=raw["claim"],
+        user=raw["user"],
+        sudo=raw["sudo"],
     )
 
 

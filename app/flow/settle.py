@@ -4,21 +4,25 @@ It never starts anything. ``reconcile`` burns or reads: the host's own spool ans
 for it (law 12). ``settle`` probes until the after-proof is complete or its time is up (law 11).
 """
 
+from dataclasses import replace
+
 from app.core.errors import NotFound, Unreachable
 from app.core.events import RunBurned, RunLost, Settled
 from app.core.lifecycle import Request
 from app.core.outcome import Conclusion, Watch
 from app.core.registry import Registry
 from app.core.run import SpoolState
-from app.core.service import Service
+from app.core.service import Host, Service
 from app.core.verdict import Answer, Need, Verdict
 from app.core.verdict import Code as Verdicts
+from app.core.warrant import read as read_warrant
 from app.flow import evidence as proof
 from app.flow.execute import ended
 from app.flow.ids import salted, stamp
 from app.flow.ports import World
 from app.flow.prove import Look, look, place, remember
 from app.managers import MANAGERS
+from app.ssh.keys import fingerprint, pinned
 from app.store import requests, services
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 2.0
@@ -34,7 +38,10 @@ async def lose(world: World, request: Request, why: str) -> Request:
 async def reconcile(world: World, request: Request) -> Request:
     """Burn the warrant or read what became of it. Leaves it unknown where the host does not answer, or is not done."""
     try:
-        host, via = place(await services.registry(world.db), request.host)
+        entry, via = place(await services.registry(world.db), request.host)
+        host = await _as_it_ran(world, request, entry)
+        if host is None:
+            return request
         spool = await world.hosts.burn(host, request.id, via)
     except (Unreachable, NotFound):
         return request
@@ -47,6 +54,20 @@ async def reconcile(world: World, request: Request) -> Request:
         case SpoolState.INTERRUPTED:
             request = await ended(world, request, None, "interrupted", spool.output)
     return request
+
+
+async def _as_it_ran(world: World, request: Request, entry: Host) -> Host | None:
+    """Return the host as the run reached it, or None where the registry now means another machine by its name.
+
+    Another machine's spool, and another account's on the same one, knows nothing of this run: it would burn the warrant
+    and say that nothing ran.
+    """
+    before = await proof.of(world.db, request)
+    text = await requests.text(world.db, request.warrant or "")
+    if before is None or text is None:
+        return None
+    is_same = read_warrant(text).host_key in map(fingerprint, pinned(entry))
+    return replace(entry, user=before.user, sudo=before.sudo) if is_same else None
 
 
 async def settle(world: World, request: Request) -> Request:
