@@ -4,7 +4,9 @@ It approves nothing and runs nothing. Keeps law 3: a request that is not verifie
 """
 
 import difflib
+from dataclasses import replace
 
+from app.core.commitment import Text
 from app.core.errors import NotFound, Refused
 from app.core.events import Asked, Blocked, Cancelled, Insisted, Verified
 from app.core.lifecycle import Request, State
@@ -12,6 +14,7 @@ from app.core.manager import Command
 from app.core.policy import Person, Role, Rule, rule_for
 from app.core.registry import Registry
 from app.core.service import Host, Service
+from app.core.verdict import Code, Finding
 from app.core.warrant import Warrant, digest_of
 from app.flow.evidence import Evidence, claim_digest
 from app.flow.ids import new_id, salted, stamp
@@ -73,11 +76,15 @@ async def prove(world: World, request: Request) -> Request:
         return await requests.append(world.db, request, Cancelled(**stamp(world.clock.now())))
     seen = await look(world, registry, service)
     evidence = seen.evidence(claim_digest(service, seen.host, rule))
-    command = _command(service, seen) if seen.verdict.is_verified else None
+    proof = salted(evidence.text())
+    try:
+        warrant = await _warrant(world, request, seen, rule, proof) if seen.verdict.is_verified else None
+    except Refused as error:
+        warrant, evidence = None, _unwritable(evidence, error)
     request = await (
         _block(world, request, evidence)
-        if command is None
-        else _write_warrant(world, request, seen, rule, command=command, evidence=evidence)
+        if warrant is None
+        else _wait(world, request, seen, rule, warrant=warrant, evidence=evidence, proof=proof)
     )
     await remember(world, seen)
     world.news.tell(request.id)
@@ -137,11 +144,18 @@ async def _block(world: World, request: Request, evidence: Evidence) -> Request:
     return await requests.append(world.db, request, event, (text,))
 
 
-async def _write_warrant(
-    world: World, request: Request, seen: Look, rule: Rule, *, command: Command, evidence: Evidence
-) -> Request:
-    proof = salted(evidence.text())
-    not_after = int(world.clock.now() + rule.expires_seconds)
+def _unwritable(evidence: Evidence, error: Refused) -> Evidence:
+    """Turn a proof that no warrant can be made of into one that blocks, and says why."""
+    why = Finding("restart", evidence.verdict.unit, error.message, None, Code.BLIND, error.next_step)
+    verdict = replace(
+        evidence.verdict, code=Code.BLIND, findings=(*evidence.verdict.findings, why), next_step=error.next_step
+    )
+    return replace(evidence, verdict=verdict)
+
+
+async def _warrant(world: World, request: Request, seen: Look, rule: Rule, proof: Text) -> Warrant:
+    """Make the warrant. Raises Refused where it cannot be written."""
+    command = _command(seen.service, seen)
     texts = await requests.texts(world.db, [request.reason_text])
     account = await people.by_id(world.db, request.requester)
     warrant = Warrant(
@@ -158,9 +172,16 @@ async def _write_warrant(
         requester=account.email if account else request.requester,
         reason=texts.get(request.reason_text, ""),
         policy=f"{rule.name} {rule.revision}",
-        not_after=not_after,
+        not_after=int(world.clock.now() + rule.expires_seconds),
         evidence=proof.commitment,
     )
+    warrant.text()
+    return warrant
+
+
+async def _wait(
+    world: World, request: Request, seen: Look, rule: Rule, *, warrant: Warrant, evidence: Evidence, proof: Text
+) -> Request:
     text = salted(warrant.text())
     event = Verified(
         **stamp(world.clock.now()),
@@ -174,7 +195,7 @@ async def _write_warrant(
         approvers=rule.approvers,
         groups=rule.groups,
         assurance=rule.assurance,
-        not_after=float(not_after),
+        not_after=float(warrant.not_after),
     )
     request = await requests.append(world.db, request, event, (proof, text))
     if request.state is State.WAITING:

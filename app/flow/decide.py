@@ -10,6 +10,7 @@ from app.core.errors import Conflict, Refused
 from app.core.events import Approved, Cancelled, Denied
 from app.core.lifecycle import ASKING, Request, State
 from app.core.policy import Attempt, Person, Role, Via, approval_refusal, eligibility_refusal
+from app.core.verdict import Code
 from app.flow import evidence
 from app.flow.ask import REASON_BYTES, words
 from app.flow.ids import salted, stamp
@@ -99,12 +100,18 @@ async def _guard(world: World, attempt: Attempt, request: Request) -> None:
 
 
 async def _with_fresh_proof(world: World, request: Request) -> Request:
-    """Take the proof again where it is older than an approver should have to trust, or the registry has moved."""
+    """Take the proof again where the last one is old, or saw something else, or the registry has moved."""
     proof = (await services.proofs(world.db)).get(request.service)
-    is_fresh = proof is not None and world.clock.now() - proof.at <= world.limits.proof_max_age_seconds
     before = await evidence.of(world.db, request)
     registry = await services.registry(world.db)
-    if is_fresh and before is not None and not await moved(world, request, registry, before.claim):
+    if (
+        before is not None
+        and proof is not None
+        and world.clock.now() - proof.at <= world.limits.proof_max_age_seconds
+        and evidence.read(proof.findings_json).identity == before.identity
+        and proof.verdict == Code.VERIFIED
+        and not await moved(world, request, registry, before.claim)
+    ):
         return request
     return await recheck(world, request)
 

@@ -19,6 +19,8 @@ from app.store import requests, services
 
 POLL_SECONDS = 1.0
 RECHECK_SECONDS = 30.0
+# No proof takes as long; what keeps failing until then is not asked for ever.
+OPEN_SECONDS = 900.0
 _LOG = structlog.get_logger("askfirst.worker")
 
 
@@ -96,6 +98,8 @@ class Worker:
         """Take the one step that a state wants."""
         world = self._world
         match request.state:
+            case State.OPEN if request.asked_at + OPEN_SECONDS <= world.clock.now():
+                return await watch.expire(world, request)
             case State.OPEN:
                 return await ask.prove(world, request)
             case State.WAITING if request.not_after <= world.clock.now():
