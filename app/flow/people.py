@@ -26,7 +26,7 @@ _EMAIL = re.compile(r"[!-?A-~]{1,64}(?:@[A-Za-z0-9.-]{1,190})?")
 async def sign_in(world: World, email: str, password: str, address: str) -> str:
     """Return a new session's secret. Raises Refused, the same for a wrong password and an unknown name."""
     now = world.clock.now()
-    keys = (f"person:{email.strip().lower()}", f"address:{address}")
+    keys = (f"person:{people.plain(email)}", f"address:{address}")
     await _not_too_often(world, keys, now)
     account = await people.by_email(world.db, email)
     stored = await people.password_hash_of(world.db, account.person.id) if account else None
