@@ -1,6 +1,7 @@
 """The whole flow over a little world: a real database, a fake host, a clock that goes when it is told to."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -112,14 +113,15 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_once(tmp_path_factory.mktemp("empty") / "askfirst.db")
 
 
-@pytest.fixture
-async def stage(tmp_path: Path, empty: Path) -> AsyncIterator[Stage]:
+@asynccontextmanager
+async def staged(folder: Path, empty: Path) -> AsyncIterator[Stage]:
+    """Set a stage in a folder of its own."""
     clock = FakeClock()
     hosts = FakeHosts(clock)
     alpha = hosts.add("alpha")
     alpha.supervise()
     clock.advance(600)
-    url = f"sqlite:///{tmp_path}/data/askfirst.db"
+    url = f"sqlite:///{folder}/data/askfirst.db"
     db = await open_copy(empty, url)
     made = Stage(World(db, hosts, clock, News(), limits=Limits(), worker="one"), alpha, hosts, clock, url)
     for name in ("ada", "bo", "cy"):
@@ -129,3 +131,9 @@ async def stage(tmp_path: Path, empty: Path) -> AsyncIterator[Stage]:
     clock.advance(60)
     yield made
     await db.close()
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, empty: Path) -> AsyncIterator[Stage]:
+    async with staged(tmp_path, empty) as made:
+        yield made
