@@ -148,7 +148,8 @@ def restart(ways: Ways) -> Finding:
     if ways.manager.is_driven and ways.found is None:
         return _nothing_met("restart", claimed, ways)
     try:
-        command = ways.manager.restart(ways.service, ways.unit, ways.facts)
+        make = ways.manager.start if ways.is_down and ways.service.start else ways.manager.restart
+        command = make(ways.service, ways.unit, ways.facts)
     except Refused as refused:
         return _unseen("restart", claimed, visible(refused.message), visible(refused.next_step))
     if not ways.manager.is_driven:

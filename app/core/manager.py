@@ -4,13 +4,23 @@ Everything here is pure: facts in, value out. No other file knows a manager's na
 as an array) and, with ``owner``, law 1 (a manager speaks for a process only where its own list names it).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Protocol
 
 from app.core.facts import Facts, Process
 from app.core.service import Problem, Service
 from app.core.verdict import Sign
+
+
+class Action(StrEnum):
+    """What a warrant does to a unit, the gentlest first. All but START and RESTART leave its process alive."""
+
+    DAEMON_RELOAD = "daemon-reload"
+    RELOAD = "reload"
+    START = "start"
+    RESTART = "restart"
 
 
 class Nearness(IntEnum):
@@ -125,6 +135,12 @@ class Manager(Protocol):
 
         By hand it is an empty argv of user ``-``. Raises Refused where this version does not drive the manager.
         """
+
+    def start(self, service: Service, unit: str, facts: Facts) -> Command:
+        """Make the start of ``unit``, under which nothing runs. By hand and where it is not driven: as ``restart``."""
+
+    def gentler(self, service: Service, unit: str, facts: Facts) -> Mapping[Action, Command]:
+        """Offer what the manager can do with ``unit`` while its process stays alive, the gentlest first; or nothing."""
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
         """Give the signs of need that only this manager can see."""

@@ -10,7 +10,7 @@ from app.core.commitment import Text
 from app.core.errors import NotFound, Refused
 from app.core.events import Asked, Blocked, Cancelled, Insisted, Verified
 from app.core.lifecycle import Request, State
-from app.core.manager import Command
+from app.core.manager import Action, Command
 from app.core.policy import Person, Role, Rule, rule_for
 from app.core.registry import Registry
 from app.core.service import Host, Service
@@ -155,7 +155,7 @@ def _unwritable(evidence: Evidence, error: Refused) -> Evidence:
 
 async def _warrant(world: World, request: Request, seen: Look, rule: Rule, proof: Text) -> Warrant:
     """Make the warrant. Raises Refused where it cannot be written."""
-    command = _command(seen.service, seen)
+    action, command = _command(seen)
     texts = await requests.texts(world.db, [request.reason_text])
     account = await people.by_id(world.db, request.requester)
     warrant = Warrant(
@@ -165,7 +165,7 @@ async def _warrant(world: World, request: Request, seen: Look, rule: Rule, proof
         host_key=fingerprint(pinned(seen.host)[0]),
         manager=seen.service.manager,
         unit=seen.verdict.unit,
-        action="restart",
+        action=action,
         argv=command.argv,
         argv_user=command.user,
         identity=seen.identity,
@@ -213,6 +213,9 @@ def _rule(registry: Registry, service: Service | None, host: Host | None) -> Rul
         return None
 
 
-def _command(service: Service, seen: Look) -> Command:
+def _command(seen: Look) -> tuple[Action, Command]:
     assert seen.facts is not None  # noqa: S101 - a verified look has facts
-    return MANAGERS[service.manager].restart(service, seen.verdict.unit, seen.facts)
+    manager = MANAGERS[seen.service.manager]
+    if not seen.verdict.pids:
+        return Action.START, manager.start(seen.service, seen.verdict.unit, seen.facts)
+    return Action.RESTART, manager.restart(seen.service, seen.verdict.unit, seen.facts)

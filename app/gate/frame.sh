@@ -33,6 +33,7 @@
 #     AF_VERB      probe, or restart: then AF_CLAIMS holds one line, made from the warrant: USER is its argv-user,
 #                  CONFIG the word after `-c` in its argv, PATH and PORTS are '-'; AF_HOLDERS and AF_CGROUPS are empty,
 #                  and only identity lines are wanted
+#     AF_ARGV      in a restart: the words of the warrant's argv, blanks between them; exported
 #     af_has NAME            whether a process of this comm was seen (a beginning of it, if NAME ends in *)
 #     af_blind WHAT WHY [SERVICE-OR-MANAGER]    says what could not be seen, why, and what would help
 #     af_limit COMMAND…      runs it for at most 5 seconds; status 124 if that was not enough

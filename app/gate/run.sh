@@ -61,7 +61,7 @@ af_read_warrant() {
         2:host | 3:host-key) ;;
         4:manager) af_is_word "$af_value" || return 1 ; AF_MANAGER=$af_value ;;
         5:unit) af_is_word "$af_value" || return 1 ; AF_UNIT=$af_value ;;
-        6:action) [ "$af_value" = restart ] || return 1 ;;
+        6:action) case $af_value in restart | start | reload | daemon-reload) ;; *) return 1 ;; esac ;;
         7:argv) af_is_word "$af_value" || return 1 ; af_argv="$af_argv $af_value" ; continue ;;
         7:argv-user) af_is_word "$af_value" || return 1 ; AF_RUN_AS=$af_value ;;
         8:identity) af_warranted="$af_warranted$af_value$AF_NEWLINE" ; continue ;;
@@ -74,7 +74,7 @@ af_read_warrant() {
     AF_WHY='the warrant is cut short'
     [ "$af_step" = 13 ] || return 1
     AF_WHY='the warrant has no command: a person does this one by hand'
-    AF_ARGV=${af_argv# }
+    export AF_ARGV="${af_argv# }"
     [ -n "$AF_ARGV" ] || return 1
     AF_WHY='the warrant rests on no identity of the service'
     case $af_warranted in 'boot '*"$AF_NEWLINE"?*) ;; *) return 1 ;; esac

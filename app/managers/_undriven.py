@@ -4,9 +4,11 @@ Nothing of one manager stands here. Their own lists are not asked, so none of th
 tells a person where to look, and is no proof.
 """
 
+from collections.abc import Mapping
+
 from app.core.errors import Refused
 from app.core.facts import Facts, Process
-from app.core.manager import Command, Lookup, Nearness, Owner, Unseen
+from app.core.manager import Action, Command, Lookup, Nearness, Owner, Unseen
 from app.core.service import Problem, Service
 from app.core.verdict import Sign
 from app.managers._processes import above, described, named, process_lines
@@ -41,6 +43,12 @@ class Undriven:
             code="not_driven",
             next_step=BY_HAND,
         )
+
+    def start(self, service: Service, unit: str, facts: Facts) -> Command:
+        return self.restart(service, unit, facts)
+
+    def gentler(self, service: Service, unit: str, facts: Facts) -> Mapping[Action, Command]:
+        return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
         return ()

@@ -10,9 +10,10 @@ and what was changed in it is not applied. ``--no-deps`` keeps it from restartin
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 
 from app.core.facts import Facts, Process
-from app.core.manager import Command, Found, Lookup, Missing, Owner, Several
+from app.core.manager import Action, Command, Found, Lookup, Missing, Owner, Several
 from app.core.service import Problem, Service
 from app.core.verdict import Sign
 from app.managers import _containers
@@ -95,6 +96,13 @@ class Compose:
     def restart(self, service: Service, unit: str, facts: Facts) -> Command:
         project, _, name = unit.partition("/")
         return Command(("docker", "compose", "-p", project, "restart", "--no-deps", name), "root")
+
+    def start(self, service: Service, unit: str, facts: Facts) -> Command:
+        project, _, name = unit.partition("/")
+        return Command(("docker", "compose", "-p", project, "start", name), "root")
+
+    def gentler(self, service: Service, unit: str, facts: Facts) -> Mapping[Action, Command]:
+        return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
         own = (each for each in _containers.containers(facts) if each.unit == service.unit)

@@ -9,9 +9,10 @@ inside it. Keeps law 4: the argv is made here.
 """
 
 import re
+from collections.abc import Mapping
 
 from app.core.facts import Facts, Process
-from app.core.manager import Command, Found, Lookup, Missing, Owner
+from app.core.manager import Action, Command, Found, Lookup, Missing, Owner
 from app.core.service import Problem, Service
 from app.core.verdict import Sign
 from app.managers import _containers
@@ -117,6 +118,12 @@ class Docker:
 
     def restart(self, service: Service, unit: str, facts: Facts) -> Command:
         return Command(("docker", "restart", unit), "root")
+
+    def start(self, service: Service, unit: str, facts: Facts) -> Command:
+        return Command(("docker", "start", unit), "root")
+
+    def gentler(self, service: Service, unit: str, facts: Facts) -> Mapping[Action, Command]:
+        return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
         own = (each for each in _containers.containers(facts) if each.name == service.unit)

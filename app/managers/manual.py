@@ -5,10 +5,11 @@ that work in the claimed path) and descend from no other such process. ``unit`` 
 alone fits several programs, it says so instead of choosing.
 """
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 from app.core.facts import Facts, Process
-from app.core.manager import Command, Found, Lookup, Owner, Several, Unseen
+from app.core.manager import Action, Command, Found, Lookup, Owner, Several, Unseen
 from app.core.service import Problem, Service
 from app.core.verdict import Sign
 from app.managers._processes import process_lines
@@ -97,6 +98,12 @@ class Manual:
 
     def restart(self, service: Service, unit: str, facts: Facts) -> Command:
         return Command((), "-")
+
+    def start(self, service: Service, unit: str, facts: Facts) -> Command:
+        return self.restart(service, unit, facts)
+
+    def gentler(self, service: Service, unit: str, facts: Facts) -> Mapping[Action, Command]:
+        return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
         return ()

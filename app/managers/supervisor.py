@@ -8,8 +8,10 @@ gui``, where they differ); a program's pid and start time tell a new incarnation
 configuration.
 """
 
+from collections.abc import Mapping
+
 from app.core.facts import Facts, Process, Record
-from app.core.manager import Command, Found, Lookup, Missing, Nearness, Owner, Unseen
+from app.core.manager import Action, Command, Found, Lookup, Missing, Nearness, Owner, Unseen
 from app.core.service import Problem, Service
 from app.core.verdict import Sign
 from app.managers._near import near
@@ -281,10 +283,14 @@ class Supervisor:
 
     def restart(self, service: Service, unit: str, facts: Facts) -> Command:
         """Make ``supervisorctl restart UNIT``, by the user of the supervisord that was proved."""
-        daemon = _daemon(service, facts)
-        process = facts.processes.get(daemon.number("pid")) if daemon else None
-        config = ("-c", service.config) if service.config else ()
-        return Command(("supervisorctl", *config, "restart", unit), process.user if process else "root")
+        return _supervisorctl("restart", service, unit, facts)
+
+    def start(self, service: Service, unit: str, facts: Facts) -> Command:
+        """Make ``supervisorctl start UNIT``, by the user of the supervisord that was proved."""
+        return _supervisorctl("start", service, unit, facts)
+
+    def gentler(self, service: Service, unit: str, facts: Facts) -> Mapping[Action, Command]:
+        return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
         """Give what supervisor itself says: a program that fails to start, or does not stay."""
@@ -300,6 +306,13 @@ class Supervisor:
     def mark(self, identity: tuple[str, ...]) -> tuple[str, ...]:
         """Return the lines of its processes: supervisor has no other mark of an incarnation."""
         return process_lines(identity)
+
+
+def _supervisorctl(what: str, service: Service, unit: str, facts: Facts) -> Command:
+    daemon = _daemon(service, facts)
+    process = facts.processes.get(daemon.number("pid")) if daemon else None
+    config = ("-c", service.config) if service.config else ()
+    return Command(("supervisorctl", *config, what, unit), process.user if process else "root")
 
 
 def _is_supervisord(process: Process) -> bool:

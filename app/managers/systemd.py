@@ -7,9 +7,11 @@ group to that unit. Seen on Debian 12: a restart changes ``InvocationID`` and th
 live main process proves a unit); while systemd itself holds a socket for a service, that service need not run.
 """
 
+from collections.abc import Mapping
+
 from app.core.errors import Refused
 from app.core.facts import Facts, Process, Record
-from app.core.manager import Command, Found, Lookup, Missing, Nearness, Owner, Unseen
+from app.core.manager import Action, Command, Found, Lookup, Missing, Nearness, Owner, Unseen
 from app.core.service import Problem, Service
 from app.core.verdict import Sign
 from app.managers._near import near
@@ -270,13 +272,14 @@ class Systemd:
 
     def restart(self, service: Service, unit: str, facts: Facts) -> Command:
         """Make ``systemctl restart UNIT``, by root."""
-        if not unit.endswith(".service"):
-            raise Refused(
-                f"{unit} is no .service of systemd's.",
-                code="no_restart",
-                next_step="Name the service in the registry, then ask again.",
-            )
-        return Command(("systemctl", "restart", unit), "root")
+        return _systemctl("restart", unit)
+
+    def start(self, service: Service, unit: str, facts: Facts) -> Command:
+        """Make ``systemctl start UNIT``, by root."""
+        return _systemctl("start", unit)
+
+    def gentler(self, service: Service, unit: str, facts: Facts) -> Mapping[Action, Command]:
+        return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
         """Give what systemd itself says of the unit: changed files, failures, restarts of its own."""
@@ -310,6 +313,16 @@ class Systemd:
 
 def _full(name: str) -> str:
     return name if name.rpartition(".")[2] in _KINDS and "." in name else f"{name}.service"
+
+
+def _systemctl(what: str, unit: str) -> Command:
+    if not unit.endswith(".service"):
+        raise Refused(
+            f"{unit} is no .service of systemd's.",
+            code="no_restart",
+            next_step="Name the service in the registry, then ask again.",
+        )
+    return Command(("systemctl", what, unit), "root")
 
 
 def _unit(name: str, facts: Facts) -> Record | None:

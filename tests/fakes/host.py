@@ -202,7 +202,7 @@ class FakeHost:
             warrant = warrants.read(text)
         except Refused as refused:
             return Refusal(refused.message)
-        if warrant.action != "restart":
+        if warrant.action not in {"restart", "start", "reload", "daemon-reload"}:
             return Refusal("this gate has no such action")
         if warrant.host != self.name or warrant.host_key != fingerprint(pinned(self.host)[0]):
             return Refusal("the warrant is for another host")

@@ -113,4 +113,4 @@ async def test_whatever_call_fails_once_the_end_is_true_and_nothing_ran_twice(
             break
         struck.append(fault.struck)
     assert {"write", "probe", "check", "restart", "restart: Started", "restart: Exited"} <= set(struck)
-    assert struck.count("write") > 10
+    assert struck.count("write") == 10  # asked, proved, approved, …: a test that struck fewer would prove less

@@ -51,7 +51,7 @@ CHANGES: dict[str, Change] = {
     "more after the end": lambda text: [*text, "evidence sha256:1"],
     "an empty line": lambda text: [*text[:5], "", *text[5:]],
     "another version": instead(0, "askfirst-warrant 2"),
-    "another action": instead(7, "action reload"),
+    "another action": instead(7, "action stop"),
     "a shell's words": instead(9, "argv $(touch canary)"),
     "a word with a blank": instead(9, "argv a b"),
     "a quote": instead(9, "argv 'a'"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import Refused
-from app.core.manager import Command, Found, Manager, Missing, Several, Unseen
+from app.core.manager import Action, Command, Found, Manager, Missing, Several, Unseen
 from app.gate import build
 from app.managers import MANAGERS
 from tests.lab.truth import HELD
@@ -92,16 +92,19 @@ def test_its_restart_is_words_that_no_shell_reads_otherwise_or_a_refusal(manager
     unit = "project/gui" if manager.name == "compose" else "gui.service"
     service = claim(manager.name, unit, user="rbron", path="/srv", ports=(80,))
     if not manager.is_driven and not manager.is_by_hand:
-        with pytest.raises(Refused):
-            manager.restart(service, unit, host())
+        for make in (manager.restart, manager.start):
+            with pytest.raises(Refused):
+                make(service, unit, host())
         return
-    made = manager.restart(service, unit, host())
-    if manager.is_by_hand:
-        assert made == Command((), "-")
-        return
-    assert all(re.fullmatch(r"[A-Za-z0-9@._:/=+,-]+", word) for word in made.argv)
-    assert not made.argv[0].startswith("-")
-    assert re.fullmatch(r"[a-z_][a-z0-9_-]*", made.user)
+    every = {Action.RESTART: manager.restart(service, unit, host()), Action.START: manager.start(service, unit, host())}
+    every |= manager.gentler(service, unit, host())
+    for made in every.values():
+        if manager.is_by_hand:
+            assert made == Command((), "-")
+            continue
+        assert all(re.fullmatch(r"[A-Za-z0-9@._:/=+,-]+", word) for word in made.argv)
+        assert not made.argv[0].startswith("-")
+        assert re.fullmatch(r"[a-z_][a-z0-9_-]*", made.user)
 
 
 @EVERY
