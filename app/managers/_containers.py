@@ -6,16 +6,16 @@ have asked about a container of the other's; what tells whose it is, is ``is_com
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.core.display import span, visible
 from app.core.facts import Facts, Record
 from app.core.manager import Unseen
 from app.core.service import Service
 from app.core.verdict import Sign
-
-_CLIMBING_SECONDS = 900.0
+from app.managers._climbing import climbing
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,8 @@ class Container:
     """One container, by Docker's word. ``ports`` are the host's, ``mounts`` the host's folders that it sees.
 
     ``listed_as`` is the image as ``docker ps`` shows it, empty where that was not asked. ``started`` is Docker's own
-    text, ``started_at`` the same in epoch seconds. ``unit`` is Compose's name for it, empty where Compose has none.
+    text, ``started_at`` the same in epoch seconds, like ``created_at``. ``unit`` is Compose's name for it, empty where
+    Compose has none. ``policy`` tells whether Docker starts it again by itself; ``no`` or empty where never.
     """
 
     id: str
@@ -43,6 +44,8 @@ class Container:
     health: str
     unit: str
     project_folder: str
+    created_at: float
+    policy: str
 
     @property
     def is_composed(self) -> bool:
@@ -111,15 +114,30 @@ def signs(container: Container, service: Service, facts: Facts) -> Iterator[Sign
         yield Sign("image", text)
     if container.health == "unhealthy":
         yield Sign("health", f"{container.name} is unhealthy by its own health check.")
-    if container.restarts > 0 and facts.now - container.started_at < _CLIMBING_SECONDS:
-        text = f"Docker has restarted {container.name} {container.restarts} times by itself, the last time just now."
-        yield Sign("restarts", text, container.started_at)
+    yield from climbing("Docker", container.name, container.restarts, container.started_at, facts.now)
     code = facts.code.get(service.name)
     if code is None or service.path is None or not container.sees(service.path):
         return
     for at, what in ((code.commit_at, f"commit {(code.commit or '')[:12]}"), (code.newest_at, code.newest_file)):
         if at is not None and at > container.started_at:
             yield Sign("code", f"{what} is newer than {container.name}, which {service.path} is mounted into.", at)
+
+
+def changed_files(own: Sequence[Container], service: Service, facts: Facts) -> Iterator[Sign]:
+    """Say which file that containers were made from is newer than they are."""
+    made_at = min((each.created_at for each in own), default=0.0)
+    for claim in facts.records("compose.claim"):
+        if claim.get("service") != service.name or made_at <= 0:
+            continue
+        for kind, named, at in (("config", "file", "files-at"), ("environment", "environment", "environment-at")):
+            changed = claim.number(at)
+            if changed > made_at:
+                name, after = visible(claim.get(named), 300), span(changed - made_at)
+                text = (
+                    f"{name} was changed {after} after {visible(own[0].name, 100)} was made from it. A restart keeps"
+                    " the old settings; only a new container takes the new ones (docker compose up -d)."
+                )
+                yield Sign(kind, text, changed)
 
 
 def mark(identity: tuple[str, ...]) -> tuple[str, ...]:
@@ -154,6 +172,8 @@ def _container(record: Record) -> Container:
         health=record.get("health"),
         unit=f"{project}/{service}" if is_composed else "",
         project_folder=_text(record.get("project-folder")),
+        created_at=_time(record.get("created")),
+        policy=record.get("policy"),
     )
 
 

@@ -24,6 +24,10 @@ FIELDS = {
     "service": _LABEL % "service",
     "project-folder": _LABEL % "project.working_dir",
     "oneoff": _LABEL % "oneoff",
+    "created": "{{.Created}}",
+    "policy": "{{.HostConfig.RestartPolicy.Name}}",
+    "project-files": _LABEL % "project.config_files",
+    "project-environment": _LABEL % "project.environment_file",
 }
 
 ASKING = r"""
@@ -62,7 +66,10 @@ af_containers() {
     !is_inspected { listed[$1] = $2; next }
     split($0, field, "\t") == keys { container(); next }
     $0 != "" && !/No such (container|object)/ && !/^WARN/ { blind("docker", $0, manager); is_blind = 1 }
-    END { if (!is_blind) { rec(manager ".list"); put("scope", scope); done() } }
+    END {
+      if (!is_blind) { rec(manager ".list"); put("scope", scope); done() }
+      if (ENVIRON["AF_VERB"] == "probe") for (i = 1; i <= count; i++) say_files(claim_service[i])
+    }
     function container(    i, unit) {
       for (i = 1; i <= keys; i++) value[key[i]] = field[i]
       sub(/^\//, "", value["name"])
@@ -75,7 +82,31 @@ af_containers() {
       for (i = 1; i <= count; i++)
         if (claim_unit[i] == value["name"] || claim_unit[i] == unit) identify(claim_service[i])
     }
+    # The files that a project was made from: they are looked at from outside, and never read.
+    function say_files(service,    n, path, list, command, line, cut, changed, newest, settings) {
+      if (files[service] == "") return
+      n = split(files[service], path, ",")
+      for (; n > 0; n--) if (path[n] ~ /^\//) list = list " " quoted(path[n])
+      n = split(environment[service], path, ",")
+      for (; n > 0; n--) if (path[n] ~ /^\//) { list = list " " quoted(path[n]); is_environment[path[n]] = 1 }
+      command = "exec stat -L -c \"%Y %n\"" list " 2>/dev/null"
+      while ((command | getline line) > 0) {
+        cut = index(line, " ")
+        path[0] = substr(line, cut + 1)
+        changed[path[0]] = substr(line, 1, cut - 1)
+        if (path[0] in is_environment) { if (changed[path[0]] > changed[settings]) settings = path[0] }
+        else if (changed[path[0]] > changed[newest]) newest = path[0]
+      }
+      close(command)
+      rec(manager ".claim"); put("service", service)
+      put("file", newest); put("files-at", changed[newest])
+      put("environment", settings); put("environment-at", changed[settings])
+      done()
+    }
     function identify(service) {
+      files[service] = word(value["project-files"])
+      environment[service] = word(value["project-environment"])
+      if (environment[service] == "") environment[service] = word(value["project-folder"]) "/.env"
       identity(service, "container " enc(value["id"]) " " enc(value["started"]) " " \
         enc(value["image-id"]) " " enc(value["state"]))
       identity_pid(service, value["main"])

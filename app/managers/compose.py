@@ -105,8 +105,9 @@ class Compose:
         return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
-        own = (each for each in _containers.containers(facts) if each.unit == service.unit)
-        return tuple(sign for each in own for sign in _containers.signs(each, service, facts))
+        own = [each for each in _containers.containers(facts) if each.unit == service.unit]
+        found = [sign for each in own for sign in _containers.signs(each, service, facts)]
+        return (*found, *_containers.changed_files(own, service, facts))
 
     def mark(self, identity: tuple[str, ...]) -> tuple[str, ...]:
         return _containers.mark(identity)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from app.core.facts import Record
@@ -118,3 +120,28 @@ def test_signs_are_given_for_each_container_of_the_service() -> None:
     records = [composed(health="unhealthy"), composed(id=OTHER_ID, name="api-2", health="unhealthy")]
     found = compose.signs(claim("compose", UNIT), host(records=records))
     assert [sign.text.partition(" ")[0] for sign in found] == ["api-2", "plain"]
+
+
+def test_a_compose_file_or_environment_newer_than_the_container_is_a_sign_with_its_time() -> None:
+    made = "2023-11-14T22:13:20Z"  # 1_700_000_000
+    about = Record(
+        "compose.claim",
+        {
+            "service": "api",
+            "file": "/opt/lab/compose.yml",
+            "files-at": "1700003600",
+            "environment": "/opt/lab/.env",
+            "environment-at": "1700000060",
+        },
+    )
+    signs = compose.signs(claim("compose", UNIT), host(records=[composed(created=made), about]))
+    assert [(sign.kind, sign.at) for sign in signs] == [("config", 1_700_003_600), ("environment", 1_700_000_060)]
+    assert signs[0].text.startswith("/opt/lab/compose.yml was changed 1 h after plain was made from it.")
+    assert "docker compose up -d" in signs[0].text
+    older = composed(created="2023-11-15T22:13:20Z")
+    assert compose.signs(claim("compose", UNIT), host(records=[older, about])) == ()
+    assert (
+        compose.signs(replace(claim("compose", UNIT), name="other"), host(records=[composed(created=made), about]))
+        == ()
+    )
+    assert compose.signs(claim("compose", UNIT), host(records=[composed(), about])) == ()  # made at an unknown time

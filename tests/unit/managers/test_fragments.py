@@ -101,9 +101,12 @@ def told(
     *,
     main: str = "719",
     oneoff: str = '"False"',
+    files: str = "",
+    environment: str = "",
 ) -> str:
+    made_from = ("2026-11-24T08:00:00Z", "no", f'"{files}"', f'"{environment}"')
     plain = (container_id, f"/{name}", main, "running", "2026-11-24T08:16:54.3Z", "sha256:12ea", "0", "", "")
-    return TAB.join((*plain, '"api:1"', '""', '""', "[null]", project, service, '"/opt/lab"', oneoff))
+    return TAB.join((*plain, '"api:1"', '""', '""', "[null]", project, service, '"/opt/lab"', oneoff, *made_from))
 
 
 def asked(path: str, claims: str, manager: str = "docker") -> list[Record]:
@@ -126,6 +129,28 @@ def test_claimed_containers_get_identity_lines_and_the_others_only_records(tmp_p
 def test_what_compose_ran_once_is_not_bound_to_a_claim_on_its_service(tmp_path: Path) -> None:
     once = told(ID, "lab-api-run-1", '"lab"', '"api"', oneoff='"True"')
     assert identity(asked(docker_says(tmp_path, once), "a lab/api - - - -", "compose")) == []
+
+
+def test_the_files_that_a_project_was_made_from_are_told_with_their_times(tmp_path: Path) -> None:
+    older, newer, settings = tmp_path / "compose.yml", tmp_path / "over ride's.yml", tmp_path / "lab.env"
+    for path, at in ((older, 1_700_000_000), (newer, 1_700_000_060), (settings, 1_700_000_120)):
+        path.touch()
+        os.utime(path, (at, at))
+    of = told(ID, "api", '"lab"', '"api"', files=f"{older},{newer},relative.yml,/not/there", environment=str(settings))
+    found = asked(docker_says(tmp_path, of), "a lab/api - - - -", "compose")
+    (about,) = [each for each in found if each.kind == "compose.claim"]
+    assert dict(about.fields) == {
+        "service": "a",
+        "file": str(newer),
+        "files-at": "1700000060",
+        "environment": str(settings),
+        "environment-at": "1700000120",
+    }
+
+
+def test_nothing_is_looked_at_for_a_container_that_no_project_made(tmp_path: Path) -> None:
+    found = asked(docker_says(tmp_path, told(ID, "plain")), "a plain - - - -")
+    assert [each.kind for each in found if each.kind.endswith(".claim")] == []
 
 
 @pytest.mark.law(13)

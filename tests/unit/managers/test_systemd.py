@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from app.core.errors import Refused
 from app.core.facts import Facts, Process, Record
-from app.core.manager import Command, Found, Missing, Nearness, Owner, Unseen
+from app.core.manager import Action, Command, Found, Missing, Nearness, Owner, Unseen
 from app.managers import MANAGERS
 from tests.unit.managers.constructed import BOOT, INIT, claim, host, process
 
@@ -198,14 +200,58 @@ def test_what_is_no_single_service_is_refused_where_it_is_written() -> None:
     assert [each.field for each in systemd.problems(claim("systemd", "gui@1.service", start=True))] == ["start"]
 
 
+def about_files(**fields: str) -> Record:
+    named = {key.replace("_", "-"): value for key, value in fields.items()}
+    return Record("systemd.claim", {"service": "api", "id": "gui.service", **named})
+
+
 def test_signs_are_what_systemd_says_and_files_newer_than_the_process() -> None:
-    newer = Record("systemd.claim", {"service": "api", "id": "gui.service", "files-at": str(int(BOOT) + 1000)})
-    facts = host(MAIN, records=[unit(reload="yes", restarts="3", result="exit-code"), newer])
-    kinds = [sign.kind for sign in systemd.signs(claim("systemd", "gui"), facts)]
-    assert kinds == ["unit", "daemon-reload", "restarts", "result"]
+    later = int(BOOT) + 1000
+    newer = about_files(
+        file="/etc/systemd/system/gui.service.d/nice.conf",
+        files_at=str(later),
+        environment="/etc/default/gui",
+        environment_at=str(later + 60),
+    )
+    facts = host(MAIN, records=[unit(reload="yes", result="exit-code"), newer])
+    signs = systemd.signs(claim("systemd", "gui"), facts)
+    assert [(sign.kind, sign.at) for sign in signs] == [
+        ("unit", later),
+        ("environment", later + 60),
+        ("daemon-reload", later),
+        ("result", None),
+    ]
+    assert (
+        signs[0].text == "/etc/systemd/system/gui.service.d/nice.conf was changed 9 min 48 s after process 412 started."
+    )
+    assert signs[1].text.startswith("/etc/default/gui was changed")
     assert systemd.signs(claim("systemd", "gui"), host(MAIN, records=[unit()])) == ()
-    older = Record("systemd.claim", {"service": "api", "id": "gui.service", "files-at": str(int(BOOT))})
+    older = about_files(file="/x", files_at=str(int(BOOT)), environment="/y", environment_at=str(int(BOOT)))
     assert systemd.signs(claim("systemd", "gui"), host(MAIN, records=[unit(), older])) == ()
+
+
+def test_restarts_by_systemd_itself_are_a_sign_while_the_last_is_fresh() -> None:
+    young = replace(MAIN, started_at=BOOT + 9_400)
+    (sign,) = systemd.signs(claim("systemd", "gui"), host(young, records=[unit(restarts="3")]))
+    assert (sign.kind, sign.at) == ("restarts", young.started_at)
+    assert sign.text == "systemd has restarted gui.service 3 times by itself, last 10 min ago."
+    assert systemd.signs(claim("systemd", "gui"), host(young, records=[unit(restarts="0")])) == ()
+    assert systemd.signs(claim("systemd", "gui"), host(MAIN, records=[unit(restarts="3")])) == ()  # hours ago
+    down = unit(pid="0", active="activating", sub="auto-restart", restarts="4")
+    assert [sign.kind for sign in systemd.signs(claim("systemd", "gui"), host(records=[down]))] == ["restarts"]
+
+
+def test_what_is_gentler_than_a_restart_is_what_the_unit_can_do_now() -> None:
+    def ways(**fields: str) -> dict[Action, Command]:
+        return dict(systemd.gentler(claim("systemd", "gui"), "gui.service", host(MAIN, records=[unit(**fields)])))
+
+    reload = Command(("systemctl", "reload", "gui.service"), "root")
+    anew = Command(("systemctl", "daemon-reload"), "root")
+    assert ways() == {}
+    assert ways(can_reload="yes") == {Action.RELOAD: reload}
+    assert ways(reload="yes") == {Action.DAEMON_RELOAD: anew}
+    assert list(ways(reload="yes", can_reload="yes")) == [Action.DAEMON_RELOAD, Action.RELOAD]
+    assert ways(can_reload="yes", active="inactive", pid="") == {}
 
 
 @pytest.mark.law(11)
