@@ -6,6 +6,7 @@
     if (/^~fragments$/) { in_fragments = 1; next }
     if (/^~stat /) { take_known(substr($0, 7)); next }
     if (/^~seed /) { need_main(substr($0, 7)); next }
+    if (/^~look /) { need(substr($0, 7)); next }
     if (!/^[a-z][a-z0-9-]*([.][a-z][a-z0-9-]*)?( [a-z][a-z0-9-]*=[!-~]+)+$/) { malformed++; next }
     if ($1 == "identity") { identity_record(); next }
     if ($1 == "guard") { guard_path(value("service"), value("path")); next }

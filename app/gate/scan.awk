@@ -22,6 +22,7 @@ END {
     if (sockets && !opened) by_ls()
     if (is_probe) { say_unheld(); under_paths() }
     for (pid in STAT) look_at(pid)
+    if (is_probe && ENVIRON["AF_WHOLE"]) say_tops()
     for (pid in matters) relate(pid, relevant)
     for (pid in holding) relate(pid, told)
     for (pid in relevant) told[pid] = 1
@@ -48,6 +49,12 @@ function read_claims(    claim, word, part, i, j) {
         if (word[7] == "-" && word[5] != "-") path_claimed[++paths] = word[5]
         for (j = split(word[7], part, ","); j > 0; j--) port_claimed[part[j]] = 1
     }
+}
+
+# What was started by something that starts services, listening or not: the children of the first process, and of those
+# that tell of a manager. The kernel's own threads are children of another.
+function say_tops(    pid) {
+    for (pid in parent) if (parent[pid] == 1 || parent[pid] in watched) { matters[pid] = 1; print "~look " pid }
 }
 
 # Adds a process and its ancestors to a set.
