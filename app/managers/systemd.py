@@ -2,21 +2,17 @@
 
 It does not speak for a user's units (``systemd-user``), nor for sessions and other scopes, in which processes were
 started by hand. What is believed: the kernel's control group of the process, where systemd's own list gives that
-group to that unit. Seen on Debian 12: a restart changes ``InvocationID`` and the main process, never ``NRestarts``;
-``restart`` of a unit that is down starts it, and of a mistyped instance of a template starts something new (so only a
-live main process proves a unit); while systemd itself holds a socket for a service, that service need not run.
+group to that unit.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from app.core.display import span, visible
 from app.core.errors import Refused
-from app.core.facts import Facts, Process, Record
-from app.core.manager import Action, Command, Found, Lookup, Missing, Nearness, Owner, Unseen
+from app.core.facts import Facts, Process
+from app.core.manager import Action, Command, Lookup, Missing, Owner
 from app.core.service import Problem, Service
 from app.core.verdict import Sign
-from app.managers._climbing import climbing
-from app.managers._near import near
+from app.managers._systemd import Units, mark, problems
 from app.managers._systemd_fragment import ASKING
 
 _SHELL = r"""
