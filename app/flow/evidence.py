@@ -5,6 +5,7 @@ never stored cannot leak (law 13). The warrant names the commitment of this text
 under a yes.
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -14,8 +15,10 @@ from typing import Any
 import rfc8785
 
 from app.core.display import masked
+from app.core.errors import Refused
 from app.core.facts import Facts
 from app.core.lifecycle import Request
+from app.core.manager import Action, Command, Manager
 from app.core.policy import Rule
 from app.core.run import Checked
 from app.core.service import Host, Service
@@ -36,10 +39,20 @@ class Touched:
 
 
 @dataclass(frozen=True, slots=True)
+class Offered:
+    """What the manager would be told for one action, as it follows from these facts. By hand ``argv`` is empty."""
+
+    action: str
+    argv: tuple[str, ...]
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Everything that an approver is shown. ``claim`` is a digest of the registry's entries that it rests on.
 
-    ``user`` and ``sudo`` are how the host was reached: the gate's spool is that account's own.
+    ``user`` and ``sudo`` are how the host was reached: the gate's spool is that account's own. ``commands`` is what the
+    claim's manager offers, for a claim that was proved.
     """
 
     taken_at: float
@@ -51,6 +64,7 @@ class Evidence:
     claim: str = ""
     user: str = ""
     sudo: bool = False
+    commands: tuple[Offered, ...] = ()
 
     def text(self) -> str:
         """Write it, in the one way there is. Identity lines stand as the warrant has them, byte for byte."""
@@ -84,6 +98,7 @@ def read(text: str) -> Evidence:
         claim=raw["claim"],
         user=raw["user"],
         sudo=raw["sudo"],
+        commands=tuple(Offered(**{**each, "argv": tuple(each["argv"])}) for each in raw.get("commands", ())),
     )
 
 
@@ -113,6 +128,23 @@ def touched(pids: Sequence[int], facts: Facts) -> tuple[Touched, ...]:
         )
         for each in sorted(members, key=lambda process: process.pid)
     )
+
+
+def offered(service: Service, verdict: Verdict, facts: Facts, manager: Manager) -> tuple[Offered, ...]:
+    """List what a manager offers for a claim that was proved: a restart, gentler ones, and a start where it is allowed.
+
+    What the manager refuses is not offered.
+    """
+    asked = (service, verdict.unit, facts)
+    made: dict[Action, Command] = {}
+    with contextlib.suppress(Refused):
+        made[Action.RESTART] = manager.restart(*asked)
+    with contextlib.suppress(Refused):
+        made |= manager.gentler(*asked)
+    if service.start:
+        with contextlib.suppress(Refused):
+            made[Action.START] = manager.start(*asked)
+    return tuple(Offered(action, command.argv, command.user) for action, command in sorted(made.items()))
 
 
 def _finding(raw: dict[str, Any]) -> Finding:

@@ -15,7 +15,7 @@ from app.core.registry import MOST_JUMPS, Registry
 from app.core.run import Checked
 from app.core.service import Host, Service
 from app.core.verdict import Answer, Need, Verdict
-from app.flow.evidence import Evidence, touched
+from app.flow.evidence import Evidence, offered, touched
 from app.flow.ports import World
 from app.gate.build import DIGEST
 from app.managers import MANAGERS
@@ -41,6 +41,7 @@ class Look:
 
     def evidence(self, claim: str = "") -> Evidence:
         """Return what is stored of it and shown to people."""
+        proved = self.facts if self.verdict.is_verified else None
         return Evidence(
             taken_at=self.at,
             verdict=self.verdict,
@@ -51,6 +52,7 @@ class Look:
             claim=claim,
             user=self.host.user,
             sudo=self.host.sudo,
+            commands=offered(self.service, self.verdict, proved, MANAGERS[self.service.manager]) if proved else (),
         )
 
 
