@@ -9,7 +9,7 @@ Times are epoch seconds, rounded to milliseconds when written; ``by`` is a perso
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -30,7 +30,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked(Event):
-    """Somebody asks for a restart. ``requester_human`` is the human who answers for it (an agent's owner)."""
+    """Somebody asks for a restart. ``requester_human`` is the human who answers for it (an agent's owner).
+
+    ``action`` is ``restart``, or what the manager does more gently; ``said`` names what the requester ticked of what
+    no host can tell: it was said, and is not proved.
+    """
 
     type: ClassVar[str] = "asked"
     service: str
@@ -41,6 +45,8 @@ class Asked(Event):
     reason_text: str
     ticket_text: str
     registry: int
+    action: str = "restart"
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +137,12 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandedOver(Event):
-    """A manual service: the person named now restarts it by hand."""
+    """A manual service: the person named (``to``, an id) now restarts it by hand, until a time (0: none was set)."""
 
     type: ClassVar[str] = "handed_over"
     digest: str
+    to: str = ""
+    until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,11 +211,15 @@ def body_of(event: Event, request: str, version: int) -> dict[str, Any]:
 
 
 def event_of(body: Mapping[str, Any]) -> Event:
-    """Read an event back. Raises Broken for a type or a field that this version does not know."""
+    """Read an event back. Raises Broken for a type or a field that this version does not know.
+
+    A field with a default may be missing: the event is older than the field.
+    """
     kind = KINDS.get(str(body.get("type")))
     data = dict(body.get("data", {}))
-    names = {each.name for each in fields(kind)} - _ENVELOPE if kind else set()
-    if kind is None or set(data) != names:
+    names = {each.name: each.default is MISSING for each in fields(kind) if each.name not in _ENVELOPE} if kind else {}
+    missing = [name for name, is_needed in names.items() if is_needed and name not in data]
+    if kind is None or missing or not set(data) <= set(names):
         raise Broken(
             f"The log holds an event {body.get('type')!r} that this version does not know.",
             code="unknown_event",
@@ -215,6 +227,8 @@ def event_of(body: Mapping[str, Any]) -> Event:
         )
     if "groups" in data:
         data["groups"] = tuple(tuple(group) for group in data["groups"])
+    if "said" in data:
+        data["said"] = tuple(data["said"])
     return kind(id=body["id"], at=epoch(body["at"]), by=body["by"], **data)
 
 

@@ -66,6 +66,8 @@ class Request:
     asked_at: float
     changed_at: float
     registry: int
+    action: str = "restart"
+    said: tuple[str, ...] = ()
     verdict: str = ""
     need: str = ""
     manager: str = ""
@@ -81,6 +83,8 @@ class Request:
     not_after: float = 0.0
     approvals: tuple[Approval, ...] = ()
     is_by_hand: bool = False
+    by_hand_of: str = ""
+    by_hand_until: float = 0.0
     worker: str = ""
     started_at: float | None = None
     exit_status: int | None = None
@@ -143,6 +147,8 @@ def begin(request_id: str, event: Event) -> Request:
         asked_at=event.at,
         changed_at=event.at,
         registry=event.registry,
+        action=event.action,
+        said=event.said,
     )
 
 
@@ -198,7 +204,8 @@ def _after(request: Request, event: Event) -> Request:
         case happened.RunStarted():
             return replace(request, worker=event.worker, started_at=event.at)
         case happened.HandedOver():
-            return replace(request, is_by_hand=True, started_at=event.at)
+            after = replace(request, is_by_hand=True, started_at=event.at)
+            return replace(after, by_hand_of=event.to, by_hand_until=event.until)
         case happened.RunEnded():
             return replace(request, exit_status=event.exit_status, output_text=event.output_text, outcome=event.how)
         case happened.RunLost() | happened.RunRefused():

@@ -1,5 +1,8 @@
 """What a run came to, concluded from what is seen after it: success is a new process that stays, with green checks.
 
+Of a gentler action it is the other way round: the same process has to run on, the command has to have ended with 0, and
+what it was to mend has to be gone. A new process is then what nobody approved, and the run has failed.
+
 ``Watch`` takes one observation after the other, each with its time. Success needs two, at least the claim's ``settle``
 time apart, with nothing worse between them: the claim judged VERIFIED again; an incarnation of which nothing was there
 before the run, of the same user; the same incarnation in both; green checks. A host that did not answer in between says
@@ -15,12 +18,13 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from app.core.display import span, visible
-from app.core.manager import Manager
+from app.core.manager import Action, Manager
 from app.core.service import Service
-from app.core.verdict import Code, Verdict
+from app.core.verdict import Code, Sign, Verdict
 
 Mark = tuple[str, ...]
 _UNSEEN = frozenset({Code.HOST_KEY_CHANGED, Code.UNREACHABLE, Code.BLIND})
+_GENTLER = frozenset({Action.DAEMON_RELOAD, Action.RELOAD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +49,42 @@ class Watch:
     manager: Manager
     before: tuple[str, ...]
     exit_status: int | None
+    action: str = Action.RESTART
     good_since: float | None = None
     same_since: float | None = None
     seen: tuple[Mark, ...] = ()
 
     @classmethod
     def begin(
-        cls, service: Service, before: tuple[str, ...], manager: Manager, *, exit_status: int | None = None
+        cls,
+        service: Service,
+        before: tuple[str, ...],
+        manager: Manager,
+        *,
+        exit_status: int | None = None,
+        action: str = Action.RESTART,
     ) -> Self:
         """Begin, with the identity lines of the warrant and the exit status, None where the host cannot tell it."""
-        return cls(service, manager, before, exit_status)
+        return cls(service, manager, before, exit_status, action)
 
     def see(
-        self, at: float, verdict: Verdict, identity: tuple[str, ...], checks: Sequence[tuple[str, bool, str]]
+        self,
+        at: float,
+        verdict: Verdict,
+        identity: tuple[str, ...],
+        checks: Sequence[tuple[str, bool, str]],
+        signs: Sequence[Sign] = (),
     ) -> tuple["Watch", Conclusion]:
-        """Take an observation, with its checks as label, greenness and what was seen; conclude from all so far."""
+        """Take an observation, with its checks as label, greenness and what was seen; conclude from all so far.
+
+        ``signs`` are those of need, as they are seen then.
+        """
         if verdict.code in _UNSEEN:
             return self, _not_yet(self, f"It could not be seen: {_reason(verdict)}")
         mark, old = self.manager.mark(identity), self.manager.mark(self.before)
+        if self.action in _GENTLER:
+            lack = _lack(verdict, identity, self.before, checks) or _left(self.action, signs)
+            return _kept(self, at, _broken(self, mark, old), lack, verdict.pids)
         if set(mark) & set(old):
             return _unchanged(self, at)
         watch = replace(self, same_since=None)
@@ -80,6 +102,37 @@ class Watch:
                 watch, f"A new process runs as claimed; it has to stay {span(max(left, 1.0))} more.", left
             )
         return watch, Conclusion(is_success=True, is_final=True, why=_success(watch, verdict, identity, checks))
+
+
+def _broken(watch: Watch, mark: Mark, old: Mark) -> str:
+    """Say what no later look at a gentler action can mend, or nothing."""
+    if mark != old:
+        now = "Another process runs now" if mark else "Nothing runs under this name now"
+        return f"{_exit(watch)}{now}: a {watch.action} was approved, which leaves the process as it is."
+    if watch.exit_status is None:
+        return f"The host cannot tell how the {watch.action} ended. The same process runs on."
+    return f"{_exit(watch)}The {watch.action} was refused. The same process runs on." if watch.exit_status else ""
+
+
+def _left(action: str, signs: Sequence[Sign]) -> str:
+    """Say what an action was to take away, and has not: the sign of need that bears its name."""
+    return next((f"Not done: {sign.text}" for sign in signs if sign.kind == action), "")
+
+
+def _kept(watch: Watch, at: float, broken: str, lack: str, pids: Sequence[int]) -> tuple[Watch, Conclusion]:
+    """Conclude on a gentler action: the same incarnation, twice, with nothing worse between."""
+    if broken:
+        return watch, Conclusion(is_success=False, is_final=True, why=broken)
+    if lack:
+        return replace(watch, good_since=None), _not_yet(watch, lack)
+    since = at if watch.good_since is None else watch.good_since
+    stay = watch.service.settle_seconds
+    if watch.good_since is None or at - since < stay:
+        text = f"The same process runs as claimed; it has to stay so for {span(max(stay - (at - since), 1.0))}."
+        return replace(watch, good_since=since), _not_yet(watch, text, stay - (at - since))
+    named = ", ".join(map(str, pids[:4]))
+    text = f"The same process ({named}) runs on as claimed, {span(stay)} after the {watch.action}."
+    return watch, Conclusion(is_success=True, is_final=True, why=text)
 
 
 def _unchanged(watch: Watch, at: float) -> tuple[Watch, Conclusion]:

@@ -78,6 +78,8 @@ EVENTS: tuple[Event, ...] = (
         reason_text="sha256:reason",
         ticket_text="sha256:ticket",
         registry=7,
+        action="reload",
+        said=("committed",),
     ),
     events.Blocked(**_BASE, verdict="NO_SUCH_UNIT", need="UNSURE", evidence_text="sha256:evidence"),  # type: ignore[arg-type]
     events.Verified(
@@ -101,7 +103,7 @@ EVENTS: tuple[Event, ...] = (
     events.Expired(**_BASE),  # type: ignore[arg-type]
     events.WentStale(**_BASE, why="The unit file was edited.", evidence_text=""),  # type: ignore[arg-type]
     events.RunStarted(**_BASE, digest=DIGEST, worker="w-1"),  # type: ignore[arg-type]
-    events.HandedOver(**_BASE, digest=DIGEST),  # type: ignore[arg-type]
+    events.HandedOver(**_BASE, digest=DIGEST, to="p-ada", until=NOT_AFTER),  # type: ignore[arg-type]
     events.RunEnded(**_BASE, exit_status=0, how="streamed", output_text="sha256:output"),  # type: ignore[arg-type]
     events.RunRefused(**_BASE, why="spent"),  # type: ignore[arg-type]
     events.RunLost(**_BASE, why="The line was lost."),  # type: ignore[arg-type]

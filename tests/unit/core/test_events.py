@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.core.errors import Broken
-from app.core.events import KINDS, Event, body_of, epoch, event_of, iso
+from app.core.events import KINDS, Asked, Event, HandedOver, body_of, epoch, event_of, iso
 from tests.unit.core.samples import EVENTS, ID
 
 
@@ -35,6 +35,19 @@ def test_an_event_that_this_version_does_not_know_stops_everything(change: str) 
     with pytest.raises(Broken, match="does not know") as broken:
         event_of(body)
     assert broken.value.code == "unknown_event"
+
+
+def test_an_event_older_than_a_field_reads_with_the_fields_default() -> None:
+    body = body_of(EVENTS[0], ID, 1)
+    del body["data"]["action"], body["data"]["said"]
+    asked = event_of(body)
+    assert isinstance(asked, Asked)
+    assert (asked.action, asked.said) == ("restart", ())
+    over = body_of(next(each for each in EVENTS if isinstance(each, HandedOver)), ID, 1)
+    del over["data"]["to"], over["data"]["until"]
+    handed = event_of(over)
+    assert isinstance(handed, HandedOver)
+    assert (handed.to, handed.until) == ("", 0.0)
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.type)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from app.core.outcome import Conclusion, Watch
-from app.core.verdict import Code, Finding, Verdict
+from app.core.verdict import Code, Finding, Sign, Verdict
 from app.managers import MANAGERS
 from tests.unit.core.samples import SERVICE
 
@@ -229,3 +229,74 @@ def test_a_reused_pid_is_a_new_process() -> None:
     reused = (BOOT, "process 4711 99999 rbron /opt/pypnm-gui-lab", PROGRAM)
     story.see(0, 4711, identity=reused)
     assert story.see(5, 4711, identity=reused).is_success
+
+
+class Gentle(Story):
+    """The same of an action that leaves the process as it is."""
+
+    def __init__(self, action: str = "reload", exit_status: int | None = 0) -> None:
+        super().__init__(exit_status=exit_status)
+        self.watch = replace(self.watch, action=action)
+        self.signs: tuple[Sign, ...] = ()
+
+    def see(
+        self,
+        at: float,
+        *pids: int,
+        code: Code = Code.VERIFIED,
+        checks: Sequence[tuple[str, bool, str]] = (),
+        identity: tuple[str, ...] | None = None,
+    ) -> Conclusion:
+        shown = lines(*pids) if identity is None else identity
+        self.watch, conclusion = self.watch.see(at, verdict(*pids, code=code), shown, checks, self.signs)
+        return conclusion
+
+
+@pytest.mark.law(11)
+@pytest.mark.parametrize("action", ["reload", "daemon-reload"])
+def test_a_gentler_action_has_succeeded_where_the_same_process_runs_on_with_green_checks(action: str) -> None:
+    story = Gentle(action)
+    assert not story.see(0, 4711, checks=GREEN).is_final
+    assert story.see(3, 4711, checks=RED).why == "Not green: tftp (10.0.0.1)."
+    assert not story.see(4, 4711, checks=GREEN).is_final  # the wait begins anew
+    assert not story.see(8, 4711, checks=GREEN).is_final
+    last = story.see(9, 4711, checks=GREEN)
+    assert (last.is_success, last.is_final) == (True, True)
+    assert last.why == f"The same process (4711) runs on as claimed, 5 s after the {action}."
+
+
+@pytest.mark.law(11)
+@pytest.mark.law(5)
+def test_a_new_process_after_a_reload_is_not_what_was_approved() -> None:
+    for pids in ((5012,), (4711, 5012)):
+        ended = Gentle().see(0, *pids, checks=GREEN)
+        assert (ended.is_success, ended.is_final) == (False, True)
+        assert ended.why == "Another process runs now: a reload was approved, which leaves the process as it is."
+    gone = Gentle().see(0, identity=(BOOT, PROGRAM))
+    assert (gone.is_success, gone.is_final) == (False, True)
+    assert gone.why.startswith("Nothing runs under this name now")
+
+
+@pytest.mark.law(11)
+@pytest.mark.parametrize(("status", "said"), [(1, "The command exited with 1."), (None, "cannot tell how the reload")])
+def test_a_reload_whose_command_did_not_end_with_0_has_failed(status: int | None, said: str) -> None:
+    ended = Gentle(exit_status=status).see(0, 4711, checks=GREEN)
+    assert (ended.is_success, ended.is_final) == (False, True)
+    assert said in ended.why
+
+
+def test_a_daemon_reload_after_which_the_manager_has_still_old_files_is_none() -> None:
+    story = Gentle("daemon-reload")
+    story.signs = (Sign("code", "newer"), Sign("daemon-reload", "systemd has not read the changed files."))
+    for at in (0, 5, 10):
+        assert story.see(at, 4711).why == "Not done: systemd has not read the changed files."
+    story.signs = story.signs[:1]
+    story.see(11, 4711)
+    assert story.see(16, 4711).is_success
+
+
+def test_a_host_that_does_not_answer_after_a_reload_says_nothing_either_way() -> None:
+    story = Gentle()
+    assert not story.see(0, code=Code.UNREACHABLE, identity=()).is_final
+    story.see(1, 4711)
+    assert story.see(6, 4711).is_success

@@ -1,0 +1,51 @@
+"""What would do instead of a restart: the gentler ways that a manager has now, with a sentence each.
+
+None is offered where a sign of need calls for a new process. It decides nothing: whoever asks may take the restart all
+the same, and an approver decides on what was asked.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.core.facts import Facts
+from app.core.manager import Action, Manager
+from app.core.service import Service
+from app.core.verdict import Sign, Verdict
+
+# What may be asked for. That a restart is a start where nothing runs, is for the proof to say.
+ASKABLE = (Action.DAEMON_RELOAD, Action.RELOAD, Action.RESTART)
+# Signs that only a new process or a new container takes away.
+_NEW_PROCESS = frozenset({"down", "replaced", "image"})
+_WORDS: Mapping[Action, str] = {
+    Action.DAEMON_RELOAD: (
+        "{manager} reads its changed files anew, those of all that it manages. No process is touched; what has changed"
+        " holds from the next start on."
+    ),
+    Action.RELOAD: (
+        "The running process is told to read its settings anew. It stays the same process; whether new code is taken in"
+        " by that is up to the program."
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One gentler way: what is asked for, the command that would be run, and what it does, in a sentence."""
+
+    action: str
+    argv: tuple[str, ...]
+    words: str
+
+
+def offers(
+    service: Service, verdict: Verdict, signs: Sequence[Sign], facts: Facts, manager: Manager
+) -> tuple[Offer, ...]:
+    """Return the gentler ways that would do, the gentlest first."""
+    if not verdict.is_verified or not verdict.pids or any(sign.kind in _NEW_PROCESS for sign in signs):
+        return ()
+    ways = manager.gentler(service, verdict.unit, facts)
+    return tuple(
+        Offer(str(action), ways[action].argv, _WORDS[action].format(manager=manager.label))
+        for action in ASKABLE
+        if action in ways
+    )
