@@ -63,9 +63,11 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """The code under a service's path, read without running git: the checked-out commit and the newest file.
+    """The code under a service's path: the checked-out commit, the newest file, and whether all of it is pushed.
 
-    Times are epoch seconds by the host's clock; None where there is no git checkout or no file.
+    Times are epoch seconds by the host's clock; None where there is no git checkout or no file. ``changed`` and
+    ``untracked`` count files, ``ahead`` the commits that ``upstream`` lacks by the last fetch, at ``fetched_at``; None
+    where git did not tell, and ``untold`` says why, or where there is no upstream.
     """
 
     commit: str | None = None
@@ -73,6 +75,12 @@ class Code:
     subject: str = ""
     newest_file: str | None = None
     newest_at: float | None = None
+    changed: int | None = None
+    untracked: int | None = None
+    ahead: int | None = None
+    upstream: str = ""
+    fetched_at: float | None = None
+    untold: str = ""
 
 
 @dataclass(frozen=True, slots=True)

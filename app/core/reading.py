@@ -97,6 +97,12 @@ def _code(record: Record) -> Code:
         subject=record.get("subject"),
         newest_file=record.get("newest") or None,
         newest_at=_time(record.get("newest-at")),
+        changed=_count(record.get("changed")),
+        untracked=_count(record.get("untracked")),
+        ahead=_count(record.get("ahead")),
+        upstream=record.get("upstream"),
+        fetched_at=_time(record.get("fetched-at")),
+        untold=record.get("untold"),
     )
 
 
@@ -110,6 +116,10 @@ def _blind(record: Record) -> Blind:
 
 def _time(value: str) -> float | None:
     return float(value) if value else None
+
+
+def _count(value: str) -> int | None:
+    return int(value) if value else None
 
 
 def _about(record: Record, asked: tuple[str, ...]) -> str:

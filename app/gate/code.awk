@@ -12,6 +12,12 @@ BEGIN { MOST_FILES = 20000 }
 /^log / { read_log(path, substr($0, 5)) }
 /^commit [0-9a-f]+$/ { commit[path] = $2 }
 /^touched [0-9]+$/ { at[path] = $2 }
+# A file's name may hold a newline: what git says comes before any of them.
+/^git [0-9]+ [0-9]+ ([0-9]+|-)( |$)/ && !files[path] {
+    changed[path] = $2; untracked[path] = $3; ahead[path] = $4 == "-" ? "" : $4; upstream[path] = $5
+}
+/^ungit / && !files[path] { untold[path] = substr($0, 7) }
+/^fetched [0-9]+$/ && !files[path] { if ($2 + 0 > fetched[path] + 0) fetched[path] = $2 }
 /^unread / { why[path] = substr($0, 8) }
 /^ended 124$/ { why[path] = "reading it took too long" }
 
@@ -43,5 +49,7 @@ function say_code(service, path) {
     put("service", service)
     put("commit", commit[path]); put("at", at[path]); put("subject", subject[path])
     put("newest", newest[path]); put("newest-at", newest_at[path])
+    put("changed", changed[path]); put("untracked", untracked[path]); put("ahead", ahead[path])
+    put("upstream", upstream[path]); put("fetched-at", fetched[path]); put("untold", untold[path])
     done()
 }
