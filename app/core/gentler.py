@@ -7,10 +7,8 @@ the same, and an approver decides on what was asked.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.core.facts import Facts
-from app.core.manager import Action, Manager
-from app.core.service import Service
-from app.core.verdict import Sign, Verdict
+from app.core.manager import Action
+from app.core.verdict import Sign
 
 # What may be asked for. That a restart is a start where nothing runs, is for the proof to say.
 ASKABLE = (Action.DAEMON_RELOAD, Action.RELOAD, Action.RESTART)
@@ -32,20 +30,20 @@ _WORDS: Mapping[Action, str] = {
 class Offer:
     """One gentler way: what is asked for, the command that would be run, and what it does, in a sentence."""
 
-    action: str
+    action: Action
     argv: tuple[str, ...]
     words: str
 
 
-def offers(
-    service: Service, verdict: Verdict, signs: Sequence[Sign], facts: Facts, manager: Manager
-) -> tuple[Offer, ...]:
-    """Return the gentler ways that would do, the gentlest first."""
-    if not verdict.is_verified or not verdict.pids or any(sign.kind in _NEW_PROCESS for sign in signs):
+def offers(commands: Mapping[str, tuple[str, ...]], signs: Sequence[Sign], manager: str) -> tuple[Offer, ...]:
+    """Return the gentler ways that would do, the gentlest first.
+
+    ``commands`` is what the manager would be told for each action, ``manager`` its label.
+    """
+    if any(sign.kind in _NEW_PROCESS for sign in signs):
         return ()
-    ways = manager.gentler(service, verdict.unit, facts)
     return tuple(
-        Offer(str(action), ways[action].argv, _WORDS[action].format(manager=manager.label))
-        for action in ASKABLE
-        if action in ways
+        Offer(action, commands[action], words.format(manager=manager))
+        for action, words in _WORDS.items()
+        if action in commands
     )

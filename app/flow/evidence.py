@@ -52,7 +52,8 @@ class Evidence:
     """Everything that an approver is shown. ``claim`` is a digest of the registry's entries that it rests on.
 
     ``user`` and ``sudo`` are how the host was reached: the gate's spool is that account's own. ``commands`` is what the
-    claim's manager offers, for a claim that was proved.
+    claim's manager offers, for a claim that was proved. ``committed`` is whether the code is pushed. ``gone`` are, of a
+    proof after a run, the identity lines of before that are no more.
     """
 
     taken_at: float
@@ -65,10 +66,13 @@ class Evidence:
     user: str = ""
     sudo: bool = False
     commands: tuple[Offered, ...] = ()
+    committed: Finding | None = None
+    gone: tuple[str, ...] = ()
 
     def text(self) -> str:
         """Write it, in the one way there is. Identity lines stand as the warrant has them, byte for byte."""
-        return rfc8785.dumps({**_plain(asdict(self)), "identity": list(self.identity)}).decode()
+        lines = {"identity": list(self.identity), "gone": list(self.gone)}
+        return rfc8785.dumps({**_plain(asdict(self)), **lines}).decode()
 
 
 def claim_digest(service: Service, host: Host, rule: Rule) -> str:
@@ -99,6 +103,8 @@ def read(text: str) -> Evidence:
         user=raw["user"],
         sudo=raw["sudo"],
         commands=tuple(Offered(**{**each, "argv": tuple(each["argv"])}) for each in raw.get("commands", ())),
+        committed=_finding(raw["committed"]) if raw.get("committed") else None,
+        gone=tuple(raw.get("gone", ())),
     )
 
 

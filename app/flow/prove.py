@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.core.checklist import pushed
 from app.core.errors import NotFound, Unreachable
 from app.core.facts import Facts
 from app.core.judge import judge, unreachable
@@ -14,7 +15,7 @@ from app.core.need import assess
 from app.core.registry import MOST_JUMPS, Registry
 from app.core.run import Checked
 from app.core.service import Host, Service
-from app.core.verdict import Answer, Need, Verdict
+from app.core.verdict import Answer, Finding, Need, Verdict
 from app.flow.evidence import Evidence, offered, touched
 from app.flow.ports import World
 from app.gate.build import DIGEST
@@ -39,8 +40,8 @@ class Look:
         """The identity lines that the gate printed for this service."""
         return self.facts.identity.get(self.service.name, ()) if self.facts else ()
 
-    def evidence(self, claim: str = "") -> Evidence:
-        """Return what is stored of it and shown to people."""
+    def evidence(self, claim: str = "", before: Sequence[str] = ()) -> Evidence:
+        """Return what is stored of it and shown to people; ``before`` are the identity lines before a run."""
         proved = self.facts if self.verdict.is_verified else None
         return Evidence(
             taken_at=self.at,
@@ -53,7 +54,14 @@ class Look:
             user=self.host.user,
             sudo=self.host.sudo,
             commands=offered(self.service, self.verdict, proved, MANAGERS[self.service.manager]) if proved else (),
+            committed=self._pushed(),
+            gone=tuple(line for line in before if line not in self.identity),
         )
+
+    def _pushed(self) -> Finding | None:
+        if self.facts is None:
+            return None
+        return pushed(self.facts.code.get(self.service.name), self.service.path, self.facts.now)
 
 
 def place(registry: Registry, name: str) -> tuple[Host, tuple[Host, ...]]:
@@ -86,6 +94,13 @@ async def look_at(world: World, registry: Registry, services: Sequence[Service])
         facts = await world.hosts.probe(host, services, via)
     except Unreachable as error:
         return [_unseen(world, host, service, error) for service in services]
+    return await look_in(world, host, via, services, facts)
+
+
+async def look_in(
+    world: World, host: Host, via: Sequence[Host], services: Sequence[Service], facts: Facts
+) -> list[Look]:
+    """Judge services by facts that were taken for them, and make their checks."""
     return list(await asyncio.gather(*(_judged(world, host, via, service, facts) for service in services)))
 
 

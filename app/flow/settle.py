@@ -77,15 +77,16 @@ async def settle(world: World, request: Request) -> Request:
     if service is None:
         return await _write(world, request, False, "The service was taken out of the registry.", None)
     before = await proof.of(world.db, request)
+    lines = before.identity if before else ()
     watch = Watch.begin(
-        service, before.identity if before else (), MANAGERS[service.manager], exit_status=request.exit_status
+        service, lines, MANAGERS[service.manager], exit_status=request.exit_status, action=request.action
     )
     deadline = world.clock.now() + world.limits.settle_timeout_seconds + service.settle_seconds
     wait = _FIRST_WAIT
     while True:
         seen, watch, conclusion = await _observe(world, registry, service, watch)
         if conclusion.is_final or world.clock.now() >= deadline:
-            return await _write(world, request, conclusion.is_success, conclusion.why, seen)
+            return await _write(world, request, conclusion.is_success, conclusion.why, seen, lines)
         await world.clock.sleep(min(wait, max(_FIRST_WAIT, conclusion.look_again_in or wait)))
         wait = min(wait * 1.6, _LONGEST_WAIT)
 
@@ -93,12 +94,14 @@ async def settle(world: World, request: Request) -> Request:
 async def _observe(world: World, registry: Registry, service: Service, watch: Watch) -> tuple[Look, Watch, Conclusion]:
     seen = await look(world, registry, service)
     green = [(each.label, each.is_green, each.seen) for each in seen.checks]
-    watch, conclusion = watch.see(seen.at, seen.verdict, seen.identity, green)
+    watch, conclusion = watch.see(seen.at, seen.verdict, seen.identity, green, seen.need.signs)
     return seen, watch, conclusion
 
 
-async def _write(world: World, request: Request, is_success: bool, why: str, seen: Look | None) -> Request:
-    shown = seen.evidence() if seen else _nothing(world)
+async def _write(  # noqa: PLR0917 - what a Settled holds
+    world: World, request: Request, is_success: bool, why: str, seen: Look | None, before: tuple[str, ...] = ()
+) -> Request:
+    shown = seen.evidence(before=before) if seen else _nothing(world)
     text = salted(shown.text())
     event = Settled(**stamp(world.clock.now()), is_success=is_success, why=why, evidence_text=text.commitment)
     request = await requests.append(world.db, request, event, (text,))
