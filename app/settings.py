@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     probe_timeout_seconds: float = Field(20, ge=1, description="A host that takes longer counts as unreachable.")
     run_timeout_seconds: float = Field(900, ge=10, description="How long a run is followed before it is looked up.")
     settle_timeout_seconds: float = Field(60, ge=5, description="How long a service may take to come back.")
+    by_hand_seconds: float = Field(3600, ge=60, description="How long a person has to restart a manual service.")
 
     @model_validator(mode="after")
     def _fill(self) -> Self:
@@ -55,4 +56,5 @@ class Settings(BaseSettings):
             probe_timeout_seconds=self.probe_timeout_seconds,
             run_timeout_seconds=self.run_timeout_seconds,
             settle_timeout_seconds=self.settle_timeout_seconds,
+            by_hand_seconds=self.by_hand_seconds,
         )

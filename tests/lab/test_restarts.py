@@ -8,7 +8,7 @@ import pytest
 
 from app.core.lifecycle import State
 from app.core.service import JsonCheck
-from app.flow import evidence, execute
+from app.flow import by_hand, evidence
 from tests.lab.flow_world import (
     API,
     GUI,
@@ -108,9 +108,9 @@ async def test_a_manual_service_is_handed_over_and_proved_after_a_person_restart
         assert holder(host, 5051) == was  # Askfirst restarts nothing here
         command = f"cd {CODE} && /usr/bin/gunicorn -w 2 app:app --chdir {CODE} -b 127.0.0.1:5051"
         # By its pid: the signal of a closed tmux only makes gunicorn read its settings again.
-        by_hand = f"kill {was[0]}; while kill -0 {was[0]}; do sleep 0.1; done; tmux new-session -d -s gui '{command}'"
-        await aside(lambda: host.run(["su", "-", "rbron", "-s", "/bin/sh", "-c", by_hand]))
-        await execute.say_done(stage.world, stage.who["ada"], request.id)
+        restart = f"kill {was[0]}; while kill -0 {was[0]}; do sleep 0.1; done; tmux new-session -d -s gui '{command}'"
+        await aside(lambda: host.run(["su", "-", "rbron", "-s", "/bin/sh", "-c", restart]))
+        await by_hand.say_done(stage.world, stage.who["ada"], request.id)
         request = await stage.until(request)
     assert request.state is State.SUCCEEDED, request.outcome
     assert holder(host, 5051) != was
@@ -126,7 +126,7 @@ async def test_a_word_that_it_is_done_is_no_proof(stage: Scene) -> None:
     async with stage.working():
         request = await stage.until(request, State.RUNNING)
         stage.lab.run(["pkill", "-HUP", "-u", "rbron", "-f", "127.0.0.1:5051"])
-        await execute.say_done(stage.world, stage.who["ada"], request.id)
+        await by_hand.say_done(stage.world, stage.who["ada"], request.id)
         request = await stage.until(request)
     assert request.state is State.FAILED
     assert "was not restarted" in request.outcome
