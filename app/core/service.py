@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
-UNIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@._:/\\-]{0,199}")
+UNIT = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9@._:/\\-]{0,199}")
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 PATH = re.compile(r"/[A-Za-z0-9@._:/+=,-]{0,399}")
 ADDRESS = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?")
