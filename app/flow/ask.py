@@ -16,6 +16,7 @@ from app.core.registry import Registry
 from app.core.service import Host, Service
 from app.core.verdict import Code, Finding
 from app.core.warrant import Warrant, digest_of
+from app.flow import pace
 from app.flow.evidence import Evidence, claim_digest
 from app.flow.ids import new_id, salted, stamp
 from app.flow.ports import World
@@ -46,6 +47,7 @@ async def ask(
     host = registry.host(claim.host)
     if host is not None:
         rule_for(claim, host, registry.policies, registry.revision)
+    await pace.check(world, who, claim.name, key)
     now = world.clock.now()
     texts = (salted(reason), salted(ticket))
     asked = Asked(
@@ -192,7 +194,7 @@ async def _wait(
         manager=seen.service.manager,
         policy=rule.name,
         policy_revision=rule.revision,
-        approvers=rule.approvers,
+        approvers=await pace.approvers(world, request.service, rule),
         groups=rule.groups,
         assurance=rule.assurance,
         not_after=float(warrant.not_after),

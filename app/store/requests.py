@@ -8,7 +8,7 @@ so that of many racing clicks, workers or replicas one wins; and law 10: all is 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import exists, insert, select, update
 from sqlalchemy import text as sql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -36,6 +36,7 @@ __all__ = [
     "events",
     "expired",
     "inbox",
+    "knows",
     "load",
     "page",
     "stream",
@@ -116,6 +117,12 @@ async def events(db: Database, request_id: str) -> list[Event]:
     """Return what happened to a request, in order."""
     async with db.read() as connection:
         return [event_of(row) for row in await _rows(connection, await _full_id(connection, request_id))]
+
+
+async def knows(db: Database, requester: str, key: str) -> bool:
+    """Whether something was asked with this key before."""
+    async with db.read() as connection:
+        return bool(await connection.scalar(select(exists().where(KEYS.c.requester == requester, KEYS.c.key == key))))
 
 
 async def wanting(db: Database, states: Iterable[State]) -> list[str]:

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse
 
 from app.core.errors import Refused
 from app.core.events import Event
-from app.core.lifecycle import ACTING, ENDED, Request, State
+from app.core.lifecycle import ACTING, ASKING, ENDED, Request, State
 from app.core.policy import Assurance, Attempt, Person, Role, Via
 from app.core.verdict import Answer
 from app.flow import evidence, printed
@@ -21,6 +21,7 @@ from app.flow.evidence import Touched
 from app.managers import MANAGERS
 from app.store import people, requests, services
 from app.web.card import Card, card_of, proof_of
+from app.web.lately import remarks
 from app.web.pages import Visit, render
 from app.web.story import Line, steps, story
 from app.web.times import span
@@ -108,6 +109,7 @@ async def show(
         story_lines=_story(request, events, names, texts),
         output=await printed.of(visit.world, request),
         view=await _view(visit, request, card, before, after),
+        remarks=await remarks(visit.world, request, names) if request.state in ASKING else (),
         notice=notice,
         problems=problems or {},
         values=values or {},

@@ -46,7 +46,7 @@ async def create(request: Request, visit: SignedIn) -> Response:
             key=values["key"][:64],
         )
     except Conflict as error:
-        if error.code != "already_asked":
+        if error.code not in {"already_asked", "denied_lately"}:
             raise
         return await _form(request, visit, values, {"service": f"{error.message} {error.next_step}"}, 409)
     except (Refused, NotFound) as error:
