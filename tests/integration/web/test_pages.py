@@ -323,9 +323,9 @@ async def test_the_theme_is_kept_and_there_are_three(browser: Make, seed: Seed) 
     ada = await browser("ada")
     assert "data-theme" not in (await ada.get("/")).text
     for theme in ("dark", "light"):
-        await ada.post("/settings/theme", {"theme": theme})
+        await ada.post("/settings/look", {"theme": theme})
         assert f'<html lang="en" data-theme="{theme}">' in (await ada.get("/")).text
-    await ada.post("/settings/theme", {"theme": 'evil"><script>'})
+    await ada.post("/settings/look", {"theme": 'evil"><script>'})
     assert '<html lang="en">' in (await ada.get("/")).text
 
 
