@@ -27,7 +27,8 @@ function open() {
 const ACTS = { j: () => move(1), k: () => move(-1), o: open, "?": () => help.showModal() };
 
 addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey XX.open) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+  if (isTyping(event.target) || help.open) return;
   const place = isGoing > Date.now() ? PLACES[event.key] : undefined;
   isGoing = event.key === "g" ? Date.now() + 1500 : 0;
   if (place) { location.assign(place); return; }
