@@ -25,7 +25,7 @@ def test_there_is_one_for_each_word_of_the_registry() -> None:
         *("manual", "tmux", "screen", "kubernetes", "none"),
     }
     driven = {name for name, each in MANAGERS.items() if each.is_driven}
-    assert driven == {"systemd", "systemd-user", "supervisor", "docker", "compose"}
+    assert driven == {"systemd", "systemd-user", "supervisor", "docker", "compose", "podman"}
     assert {name for name, each in MANAGERS.items() if each.is_by_hand} == {"manual"}
     assert {name for name, each in MANAGERS.items() if not each.is_claimable} == {
         "tmux",

@@ -7,7 +7,7 @@ from app.core.manager import Unseen
 from app.managers import MANAGERS
 from tests.unit.managers.constructed import claim, host, process
 
-KNOWN = ["podman", "pm2", "runit", "s6", "script"]
+KNOWN = ["pm2", "runit", "s6", "script"]
 NEVER = ["kubernetes", "none", "screen", "tmux"]
 
 
