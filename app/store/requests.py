@@ -29,6 +29,7 @@ __all__ = [
     "Filter",
     "Page",
     "Row",
+    "alive_of",
     "alive_on",
     "append",
     "count",
@@ -43,6 +44,7 @@ __all__ = [
     "text",
     "texts",
     "too_late",
+    "under_way",
     "wanting",
 ]
 
@@ -149,6 +151,23 @@ async def alive_on(db: Database, host: str) -> list[str]:
     wanted = select(REQUESTS.c.id).where(REQUESTS.c.is_open, REQUESTS.c.host == host)
     async with db.read() as connection:
         return list((await connection.scalars(wanted.order_by(REQUESTS.c.seq))).all())
+
+
+async def under_way(db: Database, host: str) -> set[str]:
+    """Return the services of a host that a request is being proved, run or settled on: what they show changes now."""
+    states = [str(state) for state in (State.OPEN, *lifecycle.ACTING)]
+    wanted = select(REQUESTS.c.service).where(REQUESTS.c.host == host, REQUESTS.c.is_open, REQUESTS.c.state.in_(states))
+    async with db.read() as connection:
+        return set((await connection.scalars(wanted)).all())
+
+
+async def alive_of(db: Database, service: str) -> str | None:
+    """Return the id of the one request of a service that has not ended."""
+    async with db.read() as connection:
+        found: str | None = await connection.scalar(
+            select(REQUESTS.c.id).where(REQUESTS.c.is_open, REQUESTS.c.service == service)
+        )
+    return found
 
 
 async def inbox(db: Database) -> list[Request]:

@@ -18,7 +18,7 @@ from app.store.verify import verify
 from tests.integration.store.sample import NOW, note, raw, waiting
 
 TABLES = "SELECT name, sql FROM sqlite_master WHERE tbl_name <> 'alembic_version' ORDER BY name"
-REVISIONS = ["0004", "0003", "0002", "0001", "base"]
+REVISIONS = ["0005", "0004", "0003", "0002", "0001", "base"]
 
 
 def _engine(url: str) -> AsyncEngine:
