@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from app.api import schemas, shapes
+from app.api import filters, schemas, shapes
 from app.api.deps import Asker, Reader, refuse_twice_in_the_body
 from app.api.replies import problems
 from app.core.lifecycle import Request as Asked
@@ -34,13 +34,22 @@ async def create(
     caller: Asker, body: schemas.Ask, request: Request, response: Response, idempotency_key: Key = None
 ) -> schemas.Request:
     """Ask for a restart. The host proves the claim first; then a person who is not you decides."""
-    asked = await ask(caller.world, caller.person, body.service, body.reason, ticket=body.ticket, key=idempotency_key)
+    asked = await ask(
+        caller.world,
+        caller.person,
+        body.service,
+        body.reason,
+        ticket=body.ticket,
+        key=idempotency_key,
+        action=body.action,
+        said=body.said,
+    )
     response.headers["Location"] = f"/api/v1/requests/{asked.id}"
     return await _shown(caller, asked, request)
 
 
 @router.get("", responses=problems(408), operation_id="listRequests")
-async def everything(caller: Reader, wanted: Annotated[schemas.RequestFilter, Query()]) -> schemas.RequestPage:
+async def everything(caller: Reader, wanted: Annotated[filters.RequestFilter, Query()]) -> schemas.RequestPage:
     """List requests that fit, newest first."""
     me = caller.person.id
     page = await requests.page(

@@ -1,4 +1,4 @@
-"""A manual service: after the yes the person named restarts it by hand; Askfirst proves before, waits, and proves after.
+"""A manual service: a person restarts it by hand; Askfirst proves before, waits, and proves after.
 
 It runs nothing. Named is whoever asked, who said why; that somebody else did it is in the log all the same, since the
 word that it is done bears its own name. A word is no proof: the host is asked next. Keeps law 9 for the wait: where
