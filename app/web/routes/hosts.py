@@ -12,14 +12,14 @@ from app.core.errors import AskfirstError, NotFound, Unreachable
 from app.core.policy import Role
 from app.core.registry import Registry
 from app.core.service import Host
-from app.flow.discover import discover
+from app.flow.discover import look_around
 from app.flow.limits import probes
-from app.flow.prove import look_all, remember
 from app.managers import MANAGERS
 from app.ssh.keys import fingerprint, pinned
 from app.store import freezes, services
 from app.web import forms
 from app.web.deps import SignedIn
+from app.web.drawing import pictures
 from app.web.hostmap import Map, map_of
 from app.web.pages import Visit, render
 from app.web.routes.services import sign_of
@@ -53,13 +53,10 @@ async def look(request: Request, visit: SignedIn, name: str) -> HTMLResponse:
     _host(registry, name)
     try:
         async with probes.turn(name, visit.person.id):
-            seen = await discover(visit.world, name)
-            proved = await look_all(visit.world, registry, name)
+            seen = await look_around(visit.world, name)
     except Unreachable as error:
         return await _page(request, visit, name, trouble=error)
-    for each in proved:
-        await remember(visit.world, each)
-    return await _page(request, visit, name, drawn=map_of(seen, MANAGERS))
+    return await _page(request, visit, name, drawn=map_of(seen, MANAGERS, may_edit=Role.EDITOR in visit.person.roles))
 
 
 async def _page(
@@ -79,6 +76,7 @@ async def _page(
         ],
         frozen=freezes.sentence(await freezes.current(db), name, host.environment),
         drawn=drawn,
+        pictures=pictures(drawn) if drawn and drawn.groups else (),
         trouble=trouble,
         may_edit=Role.EDITOR in visit.person.roles,
     )
