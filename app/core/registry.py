@@ -116,7 +116,10 @@ def _under(service: Service, managers: Mapping[str, Manager]) -> Iterable[Proble
     if not manager.is_claimable:
         hint = f"{manager.label} is recognised, never driven: register the service as manual, or as one of {claimable}"
         return [Problem("manager", hint)]
-    return manager.problems(service)
+    found = list(manager.problems(service))
+    if service.args and not manager.takes_args:
+        found.append(Problem("args", f"{manager.label} is asked by a name alone: leave the arguments out"))
+    return found
 
 
 def _placed(service: Service, registry: Registry) -> Iterator[Problem]:
@@ -131,9 +134,9 @@ def _placed(service: Service, registry: Registry) -> Iterator[Problem]:
             yield Problem("unit", f"{other.name} already claims this unit")
 
 
-def _called(service: Service) -> tuple[str | None, ...]:
+def _called(service: Service) -> tuple[object, ...]:
     """What tells one unit of a host from another."""
-    return service.manager, service.unit, service.user, service.config
+    return service.manager, service.unit, service.args, service.user, service.config
 
 
 def _twice(registry: Registry) -> Iterator[tuple[Kind, str, Problem]]:

@@ -65,6 +65,7 @@ class Docker:
     is_driven = True
     is_claimable = True
     is_by_hand = False
+    takes_args = False
     privilege = "root: whoever may speak with Docker's socket is root."
     shell = ASKING + SHELL
 

@@ -83,6 +83,7 @@ class Podman:
     is_driven = True
     is_claimable = True
     is_by_hand = False
+    takes_args = False
     privilege = "root for root's containers; root too, to become the user, for a user's."
     shell = ASKING + SHELL
 

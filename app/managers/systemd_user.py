@@ -112,6 +112,7 @@ class SystemdUser:
     is_driven = True
     is_claimable = True
     is_by_hand = False
+    takes_args = False
     privilege = "root, to become the user: nobody else may speak with a user's manager."
     shell = SHELL
 
