@@ -41,7 +41,7 @@ class Row:
 
 
 def rows() -> list[Row]:
-    made = [*_by_port(), *_of_units(), *_of_containers()]
+    made = [*_by_port(), *_of_units(), *_of_lists(), *_of_containers()]
     return [replace(row, service=replace(row.service, name=f"claim-{n}")) for n, row in enumerate(made)]
 
 
@@ -58,6 +58,9 @@ def _elsewhere(port: int, holder: str) -> list[Row]:
         ("systemd", UNIT.unit),
         ("docker", PLAIN.unit),
         ("compose", API.unit),
+        ("pm2", "gui-pm2"),
+        ("runit", "gui"),
+        ("s6", "gui"),
     ]
     wrong = Code.WRONG_MANAGER
     return [_row(port, manager, unit, wrong, user=None, path=None) for manager, unit in foreign if manager != holder]
@@ -90,12 +93,9 @@ def _by_port() -> Iterator[Row]:
     # Recognised, and not driven by this version: the right claim cannot be proved, and says why.
     yield _row(5052, "systemd-user", "gui.service", Code.BLIND)
     yield _row(5052, "systemd", "gui.service", Code.NO_SUCH_UNIT, "another user's bus")
-    yield _row(5055, "pm2", "gui-pm2", Code.BLIND, user="node")
-    yield _row(5056, "runit", "gui", Code.BLIND)
-    yield _row(5057, "s6", "gui", Code.BLIND)
     for port in (5051, 5052, 5053, 5055, 5056, 5057, 5058, 5060):
         yield from _by_hand(port, "node" if port == 5055 else "rbron")
-        yield from _elsewhere(port, "")
+        yield from _elsewhere(port, {5055: "pm2", 5056: "runit", 5057: "s6"}.get(port, ""))
         if port != 5060:
             yield _row(port, "systemd", f"gui-{port}.service", Code.NO_SUCH_UNIT)
     # Those that try to be taken for something else.
@@ -145,6 +145,40 @@ def _of_units() -> Iterator[Row]:
     yield _row(5066, "systemd", "gui-5066.service", Code.WRONG_PATH, user="root")
     yield _row(5066, "systemd", UNIT.unit, Code.AMBIGUOUS, "another unit's port")
     yield from _elsewhere(5066, "systemd")
+
+
+def _of_lists() -> Iterator[Row]:
+    """Managers that keep a list of their own children: PM2 in two homes, runit under two users, s6."""
+    second = {"user": "node", "config": "/home/node/.pm2-b"}
+    own = "/home/rbron/service/own"
+    for port, manager, unit, fields in (
+        (5055, "pm2", "gui-pm2", {"user": "node"}),
+        (5067, "pm2", "web", {"user": "node", "path": "/srv/web"}),
+        (5068, "pm2", "second", second),
+        (5056, "runit", "gui", {}),
+        (5069, "runit", own, {}),
+        (5057, "s6", "gui", {}),
+    ):
+        yield _row(port, manager, unit, OK, **fields)
+        yield _row(port, manager, unit, Code.WRONG_USER, **{**fields, "user": "blind"})
+        yield _row(port, manager, unit, Code.WRONG_PATH, **{**fields, "path": REPORTED_PATH})
+        yield _row(port, manager, unit, Code.WRONG_PORT, "port nobody holds", **{**fields, "ports": (5099,)})
+        yield _row(port, manager, f"{unit}-backend", Code.NO_SUCH_UNIT, **fields)
+        if port > 5060:
+            yield from _elsewhere(port, manager)
+    # The daemon holds the one port for what it runs in cluster mode, and its child holds the other.
+    yield _row(5067, "pm2", "gui-pm2", Code.AMBIGUOUS, "another application's port", user="node")
+    yield _row(5055, "pm2", "web", Code.AMBIGUOUS, "another application's port", user="node", path="/srv/web")
+    yield _row(5068, "pm2", "second", Code.NO_SUCH_UNIT, "without its home", user="node")
+    yield _row(5055, "pm2", "gui-pm2", Code.NO_SUCH_UNIT, "in another home", **second)
+    for unit in ("/etc/service/gui", "/etc/sv/gui"):
+        yield _row(5056, "runit", unit, OK)
+    yield _row(5056, "runit", own, Code.AMBIGUOUS, "another user's, on another port")
+    yield _row(5056, "runit", "gui/log", Code.AMBIGUOUS, "its log", user="root", path="/etc/sv/gui/log")
+    yield _row(5056, "runit", "gui/log", OK, "its log", user="root", path="/etc/sv/gui/log", ports=())
+    yield _row(5069, "runit", "own", Code.NO_SUCH_UNIT, "only root's are known by name")
+    yield _row(5057, "s6", "/srv/s6/gui", OK)
+    yield _row(5057, "s6", "gui/log", OK, "its log", user="root", path="/srv/s6/gui/log", ports=())
 
 
 def _of_containers() -> Iterator[Row]:
@@ -267,7 +301,7 @@ def test_the_need_names_the_pulled_fix_where_the_code_runs_on_the_host(alpha: La
 
 def test_a_manager_that_is_only_recognised_says_so_and_what_to_do(outcome: Outcome) -> None:
     undriven = [row for row in ROWS if row.expected is Code.BLIND]
-    assert {row.service.manager for row in undriven} == {"systemd-user", "pm2", "runit", "s6", "podman"}
+    assert {row.service.manager for row in undriven} == {"systemd-user", "podman"}
     for row in undriven:
         verdict = outcome.looks[row.service.name].verdict
         told = " ".join(each.observed for each in verdict.findings)
