@@ -50,7 +50,7 @@ def _user_and_path(
     """Return what the main processes that the manager names are seen to be; of a container the manager's word."""
     found = managers[claim.manager].find(claim, facts)
     mains = [facts.processes[pid] for pid in found.main if pid in facts.processes] if isinstance(found, Found) else []
-    mains = mains or ([thing.main] if thing.main in thing.processes and thing.main else [])
+    mains = mains or [each for each in thing.processes if each == thing.main]
     if not mains or owner_of(mains[0].pid, facts, managers).nearness is Nearness.CONTAINER:
         return (found.user, None) if isinstance(found, Found) else (None, None)
     users, places = {each.user for each in mains}, {each.cwd for each in mains}

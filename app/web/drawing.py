@@ -126,9 +126,7 @@ def _standing(row: Row, x: int, y: int, width: int) -> tuple[tuple[Text, ...], t
 
 def _process(row: Row, x: int, y: int, width: int) -> Box:
     if not row.where:
-        return Box(
-            x, y, width, _BOX, "process none", (Text(x + 12, y + 32, _cut(row.process, width - 24, SANS)),)
-        )
+        return Box(x, y, width, _BOX, "process none", (Text(x + 12, y + 32, _cut(row.process, width - 24, SANS)),))
     texts = (
         Text(x + 12, y + 22, _cut(row.process, width - 22, MONO), "name"),
         Text(x + 12, y + 42, _cut(row.where, width - 22, SANS)),
