@@ -10,8 +10,9 @@ from app.core import events as happened
 from app.core.checklist import COMMITTED
 from app.core.events import SYSTEM, Event
 from app.core.lifecycle import Request, State
+from app.core.manager import Action
 
-STEPS = ("Request", "Proof by the host", "Approval", "Run, if still the same", "Proof that it came back")
+STEPS = ("Request", "Proof by the host", "Approval", "Run, if still the same")
 _ENDED_WELL = frozenset({State.SUCCEEDED})
 _ENDED_ILL = frozenset({State.BLOCKED, State.DENIED, State.FAILED, State.NOT_RUN})
 _ENDED_ODD = frozenset({State.EXPIRED, State.CANCELLED, State.STALE, State.UNKNOWN})
@@ -45,19 +46,20 @@ class Line:
 
 def steps(request: Request, events: Sequence[Event]) -> list[Step]:
     """Return the five steps, with the time at which each was done."""
+    names = (*STEPS, "Proof that it came back" if request.action == Action.RESTART else "Proof that it runs on")
     current = _current(request)
     here = "now"
     if request.state in _ENDED_WELL:
-        current = len(STEPS)
+        current = len(names)
     elif request.state in _ENDED_ILL:
         here = "bad"
     elif request.state in _ENDED_ODD:
         here = "odd"
     times = _times(request, events)
-    where = ["done" if index < current else here if index == current else "todo" for index in range(len(STEPS))]
+    where = ["done" if index < current else here if index == current else "todo" for index in range(len(names))]
     return [
         Step(name, state, _ICONS[state], at if state == "done" else None)
-        for name, state, at in zip(STEPS, where, times, strict=True)
+        for name, state, at in zip(names, where, times, strict=True)
     ]
 
 
