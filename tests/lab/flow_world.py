@@ -6,6 +6,7 @@ started, who holds a port, and what lies in the spool are the host's own words.
 
 import asyncio
 import contextlib
+import json
 import os
 import shlex
 import signal
@@ -68,6 +69,11 @@ API = claim(
     user="root",
     checks=(HttpCheck("http://127.0.0.1:8000/health"),),
 )
+PM2 = claim("gui-pm2", "pm2", "gui-pm2", 5055, user="node", checks=tftp(5055))
+CLUSTER = claim("web", "pm2", "web", 5067, user="node", path="/srv/web", checks=tftp(5067)[:1])
+SECOND = claim("second", "pm2", "second", 5068, user="node", config="/home/node/.pm2-b", checks=tftp(5068))
+RUNIT = claim("gui-runit", "runit", "gui", 5056, checks=tftp(5056))
+S6 = claim("gui-s6", "s6", "gui", 5057, checks=tftp(5057))
 TMUX = claim("gui-tmux", "manual", "rbron-tmux", 5051, checks=tftp(5051))
 
 
@@ -97,11 +103,20 @@ def starts(host: LabHost, service: Service) -> int:
         case "supervisor":
             name = service.unit.partition(":")[2]
             asked = f"grep -c \"spawned: '{name}'\" /var/log/supervisor/supervisord.log"
+        case "pm2":
+            told = json.loads(host.run(f"su - node -c '{_home(service)}pm2 jlist'").out)
+            return sum(1 + app["pm2_env"]["restart_time"] for app in told if app["name"] == service.unit)
+        case "runit" | "s6":
+            asked = f"wc -l </run/starts-{service.ports[0]}"
         case _:
             name = service.unit.rpartition("/")[2]
             since = "--since 24h --until $(date +%s.%N)"
             asked = f"docker events {since} --filter event=start --filter container={name} | wc -l"
     return int(host.run(asked).out)
+
+
+def _home(service: Service) -> str:
+    return f"PM2_HOME={service.config} " if service.config else ""
 
 
 def holder(host: LabHost, port: int) -> tuple[int, int]:
@@ -133,7 +148,13 @@ def runs(host: LabHost, request_id: str) -> int:
 
 def make_old(host: LabHost, *units: Service) -> str:
     """Have these run the code from before the fix, and pull the fix again. Returns its commit."""
-    commands = {"supervisor": "supervisorctl restart {}", "systemd": "systemctl restart {}"}
+    commands = {
+        "supervisor": "supervisorctl restart {}",
+        "systemd": "systemctl restart {}",
+        "pm2": "su - node -c 'pm2 restart {}'",
+        "runit": "sv -w 30 restart {}",
+        "s6": "s6-svc -wr -T 30000 -r /srv/s6/{}",
+    }
     restart = " && ".join(commands[each.manager].format(each.unit) for each in units)
     commit = "git -c user.name='T. Weaver' -c user.email=tweaver@example.org commit -qam"
     back = f"cd {CODE} && echo '{{\"tftp\": \"10.0.0.1\"}}' >constellation.json && {commit} 'Back to the old one'"

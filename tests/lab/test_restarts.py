@@ -11,8 +11,13 @@ from app.core.service import JsonCheck
 from app.flow import by_hand, evidence
 from tests.lab.flow_world import (
     API,
+    CLUSTER,
     GUI,
     PLAIN,
+    PM2,
+    RUNIT,
+    S6,
+    SECOND,
     TMUX,
     UNIT,
     Scene,
@@ -28,7 +33,7 @@ from tests.lab.flow_world import (
 from tests.lab.hosts import Lab, LabHost
 from tests.lab.truth import CODE, NEW_TFTP
 
-EVERY = (GUI, UNIT, PLAIN, API, TMUX)
+EVERY = (GUI, UNIT, PLAIN, API, TMUX, PM2, CLUSTER, SECOND, RUNIT, S6)
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +53,12 @@ def constellation(host: LabHost, port: int) -> str:
 
 @pytest.mark.law(11)
 async def test_the_pulled_fix_is_live_after_one_approved_restart(stage: Scene) -> None:
-    """The GUI on supervisor and its twin under systemd, side by side."""
-    host, pair = stage.lab, (GUI, UNIT)
-    commit = make_old(host, *pair)
-    was = {each.name: (holder(host, each.ports[0]), starts(host, each)) for each in pair}
+    """The GUI on supervisor and its twins under systemd, PM2, runit and s6, side by side."""
+    host, twins = stage.lab, (GUI, UNIT, PM2, RUNIT, S6)
+    commit = make_old(host, *twins)
+    was = {each.name: (holder(host, each.ports[0]), starts(host, each)) for each in twins}
     asked = {}
-    for each in pair:
+    for each in twins:
         assert NEW_TFTP not in constellation(host, each.ports[0])
         request = asked[each.name] = await stage.waiting(each)
         proof = await evidence.of(stage.world.db, request)
@@ -65,7 +70,7 @@ async def test_the_pulled_fix_is_live_after_one_approved_restart(stage: Scene) -
         await stage.approve(request)
     async with stage.working():
         ended = {name: await stage.until(request) for name, request in asked.items()}
-    for each in pair:
+    for each in twins:
         request, (process, count) = ended[each.name], was[each.name]
         after = await evidence.of_outcome(stage.world.db, request)
         assert after is not None
@@ -76,6 +81,32 @@ async def test_the_pulled_fix_is_live_after_one_approved_restart(stage: Scene) -
         assert (starts(host, each), runs(host, request.id)) == (count + 1, 1)
         assert await stage.story(request) == ["asked", "verified", "approved", "run_started", "run_ended", "settled"]
     assert "lab:pypnm-gui: started" in await stage.printed(ended[GUI.name])
+
+
+@pytest.mark.law(11)
+async def test_every_worker_of_a_cluster_is_new_though_its_port_is_held_by_the_same_daemon(stage: Scene) -> None:
+    """And the application of the user's second PM2 home, at once."""
+    host = stage.lab
+    was = {each.name: (workers(host), holder(host, each.ports[0]), starts(host, each)) for each in (CLUSTER, SECOND)}
+    asked = {each.name: await stage.approved(each) for each in (CLUSTER, SECOND)}
+    async with stage.working():
+        ended = {name: await stage.until(request) for name, request in asked.items()}
+    for each in (CLUSTER, SECOND):
+        request = ended[each.name]
+        assert request.state is State.SUCCEEDED, request.outcome
+        assert runs(host, request.id) == 1
+    before, daemon, count = was[CLUSTER.name]
+    assert len(before) == 2
+    assert before & workers(host) == set()
+    assert holder(host, 5067) == daemon
+    assert starts(host, CLUSTER) == count + 2
+    assert holder(host, 5068) != was[SECOND.name][1]
+    assert starts(host, SECOND) == was[SECOND.name][2] + 1
+    assert not (host.root / "root/.pm2").exists()
+
+
+def workers(host: LabHost) -> set[str]:
+    return set(host.run("pgrep -u node -f '^node /srv/web/web.js'").out.split())
 
 
 @pytest.mark.law(11)

@@ -13,7 +13,23 @@ import pytest
 
 from app.core.lifecycle import State
 from app.core.service import Service
-from tests.lab.flow_world import API, GUI, PLAIN, UNIT, Scene, holder, scene, spool, standing, starts
+from tests.lab.flow_world import (
+    API,
+    CLUSTER,
+    GUI,
+    PLAIN,
+    PM2,
+    RUNIT,
+    S6,
+    SECOND,
+    UNIT,
+    Scene,
+    holder,
+    scene,
+    spool,
+    standing,
+    starts,
+)
 from tests.lab.hosts import Lab, LabHost
 from tests.lab.machine import Process
 
@@ -28,7 +44,7 @@ def bravo(lab: Lab) -> LabHost:
 
 @pytest.fixture
 async def stage(bravo: LabHost, tmp_path: Path) -> AsyncIterator[Scene]:
-    async with scene(bravo, tmp_path, GUI, UNIT, PLAIN, API) as made:
+    async with scene(bravo, tmp_path, GUI, UNIT, PLAIN, API, PM2, CLUSTER, SECOND, RUNIT, S6) as made:
         yield made
 
 
@@ -47,6 +63,23 @@ CHANGES = (
     Change("a unit restarted", UNIT, "systemctl restart gui-5054.service", "process"),
     Change("a program restarted", GUI, "supervisorctl restart lab:pypnm-gui", "process"),
     Change("a unit stopped", UNIT, "systemctl stop gui-5054.service", "process", "systemctl start gui-5054"),
+    Change("an application restarted", PM2, "su - node -c 'pm2 restart gui-pm2'", "process"),
+    Change("workers of a cluster reloaded", CLUSTER, "su - node -c 'pm2 reload web'", "process"),
+    Change("another home's restarted", SECOND, "su - node -c 'PM2_HOME=/home/node/.pm2-b pm2 restart 0'", "process"),
+    Change(
+        "an application stopped",
+        PM2,
+        "su - node -c 'pm2 stop gui-pm2'",
+        "app",
+        "su - node -c 'pm2 restart gui-pm2'",
+    ),
+    # Its program is killed, and the supervisor has it up again at once.
+    Change("a runit service killed", RUNIT, "kill -9 $(cat /etc/sv/gui/supervise/pid); sleep 1.5", "process"),
+    Change("a runit service restarted", RUNIT, "sv -w 30 restart gui", "process"),
+    Change("a runit service stopped", RUNIT, "sv -w 30 stop gui", "directory", "sv -w 30 start gui"),
+    Change("a run script edited", RUNIT, "echo '# by hand' >>/etc/sv/gui/run", "run"),
+    Change("an s6 service restarted", S6, "s6-svc -wr -T 30000 -r /srv/s6/gui", "process"),
+    Change("an s6 service stopped", S6, "s6-svc -wD -T 30000 -d /srv/s6/gui", "directory", "s6-svc -u /srv/s6/gui"),
     # systemd has not read it yet, and a restart would not use it; it is no longer the unit that was approved.
     Change("a unit file edited", UNIT, f"echo '# by hand' >>{UNIT_FILE}", "fragment", "systemctl daemon-reload"),
     Change(
