@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from app.core.checklist import Certainty
 from app.core.discovery import Standing
+from app.core.freshness import Freshness
 from app.core.lifecycle import State
 from app.core.verdict import Answer, Code
 
@@ -111,11 +112,13 @@ class Verification(_Model):
 
 
 class Proof(_Model):
-    """The last proof of a service, as far as there is one since its entry last changed."""
+    """The last look at a service, as far as there is one since its entry last changed."""
 
     verdict: Code
     need: Answer
     at: AwareDatetime
+    held: Code | None = Field(description="The verdict that holds: a single look that saw nothing changes none.")
+    held_since: AwareDatetime | None
 
 
 class Service(_Model):
@@ -132,6 +135,9 @@ class Service(_Model):
     ports: list[int] = Field(examples=[[5050]])
     checks: list[str] = Field(examples=[["tftp.server is 172.22.147.18"]])
     docs: str
+    freshness: Freshness = Field(description="What the last proof is worth now; a look that saw nothing is no proof.")
+    freshness_why: str = Field(description="Why, in a sentence; empty where it is fresh.", examples=[""])
+    proved_at: AwareDatetime | None = Field(description="When a look last saw it; null where none has.")
     proof: Proof | None
 
 

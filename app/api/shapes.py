@@ -9,10 +9,11 @@ from app.core import service as claims
 from app.core.discovery import Port, Running
 from app.core.display import argv, masked, visible
 from app.core.errors import Unreachable
+from app.core.freshness import Worth
 from app.core.lifecycle import ENDED, State
 from app.core.lifecycle import Request as Asked
 from app.core.registry import Registry
-from app.core.verdict import Code
+from app.core.verdict import Answer, Code
 from app.core.warrant import read as read_warrant
 from app.core.warrant import short_digest
 from app.flow import evidence
@@ -47,8 +48,8 @@ def moment(at: float) -> datetime:
     return datetime.fromtimestamp(round(at, 3), UTC)
 
 
-def service(entry: claims.Service, registry: Registry, proof: Proof | None) -> schemas.Service:
-    """Show a registered service with its last proof."""
+def service(entry: claims.Service, registry: Registry, proof: Proof | None, worth: Worth) -> schemas.Service:
+    """Show a registered service with its last proof, and what that is worth now."""
     host = registry.host(entry.host)
     return schemas.Service(
         name=entry.name,
@@ -62,7 +63,10 @@ def service(entry: claims.Service, registry: Registry, proof: Proof | None) -> s
         ports=list(entry.ports),
         checks=[visible(check.label) for check in entry.checks],
         docs=visible(entry.docs, 10_000, "\n"),
-        proof=schemas.Proof(verdict=Code(proof.verdict), need=proof.need, at=moment(proof.at)) if proof else None,
+        freshness=worth.freshness,
+        freshness_why=worth.why,
+        proved_at=moment(worth.proved_at) if worth.proved_at else None,
+        proof=_proof(proof) if proof else None,
     )
 
 
@@ -210,6 +214,16 @@ def entry(one: history.Entry) -> schemas.AuditEntry:
         host=one.host,
         data=dict(one.data),
         hash=one.hash,
+    )
+
+
+def _proof(last: Proof) -> schemas.Proof:
+    return schemas.Proof(
+        verdict=Code(last.verdict),
+        need=Answer(last.need),
+        at=moment(last.at),
+        held=Code(last.held) if last.held else None,
+        held_since=moment(last.since) if last.held else None,
     )
 
 

@@ -13,6 +13,7 @@ from app.core.verdict import Code
 from app.flow import evidence
 from app.flow.ask import named
 from app.flow.evidence import Evidence
+from app.flow.freshness import worth_of
 from app.flow.ports import World
 from app.flow.prove import look, remember
 from app.store import services
@@ -32,8 +33,12 @@ def verify(
         claim = named(registry, service)
         seen = await look(world, registry, claim)
         await remember(world, seen)
-        proof = seen.evidence()
-        return Answer(data_of(claim.name, proof), tuple(lines_of(proof)), _exit(proof.verdict.code))
+        proof, worth = seen.evidence(), worth_of(world, await services.proof(world.db, claim.name))
+        data = {**data_of(claim.name, proof), "freshness": worth.freshness, "freshness_why": worth.why}
+        lines = lines_of(proof)
+        if proof.verdict.code in _NOT_SEEN and worth.proved_at:
+            lines.append(f"Last proved: {iso(worth.proved_at)} ({worth.freshness})")
+        return Answer(data, tuple(lines), _exit(proof.verdict.code))
 
     answer(context, act, as_json=as_json)
 

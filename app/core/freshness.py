@@ -52,7 +52,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Worth:
     """A freshness with its reason in a sentence, empty where there is nothing to add; ``proved_at`` is 0 for never."""
 
     freshness: Freshness
@@ -60,20 +60,20 @@ class Standing:
     proved_at: float = 0.0
 
 
-def standing(seen: Seen | None, now: float, fresh_seconds: float) -> Standing:
+def worth(seen: Seen | None, now: float, fresh_seconds: float) -> Worth:
     """Say what a last proof is worth now."""
     if seen is None or not seen.proved:
         why = f"The host could not be looked at: {seen.verdict}." if seen else "The host has not been asked yet."
-        return Standing(Freshness.NEVER, why)
+        return Worth(Freshness.NEVER, why)
     if seen.proved != Code.VERIFIED:
-        return Standing(Freshness.WRONG, f"The last proof says {seen.proved}.", seen.proved_at)
+        return Worth(Freshness.WRONG, f"The last proof says {seen.proved}.", seen.proved_at)
     if seen.unseen:
-        return Standing(Freshness.STALE, f"The host could not be looked at since: {seen.verdict}.", seen.proved_at)
+        return Worth(Freshness.STALE, f"The host could not be looked at since: {seen.verdict}.", seen.proved_at)
     if now - seen.proved_at > fresh_seconds:
-        return Standing(Freshness.STALE, "The last proof is too old.", seen.proved_at)
+        return Worth(Freshness.STALE, "The last proof is too old.", seen.proved_at)
     if seen.proved_at - now > OVERTAKEN_SECONDS:
-        return Standing(Freshness.STALE, "The last proof is dated after now: a clock was set back.", seen.proved_at)
-    return Standing(Freshness.FRESH, "", seen.proved_at)
+        return Worth(Freshness.STALE, "The last proof is dated after now: a clock was set back.", seen.proved_at)
+    return Worth(Freshness.FRESH, "", seen.proved_at)
 
 
 def after(last: Seen | None, verdict: str, at: float) -> Seen:

@@ -56,6 +56,7 @@ class Probes:
             with _counted(self._on, host), _counted(self._by, person):
                 if sweep := self._between.get(host):
                     sweep.cancel()
+                    await asyncio.wait({sweep})
                 async with self._hosts.setdefault(host, asyncio.Semaphore(_PROBES_AT_ONCE)):
                     yield
         finally:

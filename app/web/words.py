@@ -182,5 +182,6 @@ SAID: Mapping[str, str] = {
     "withdrawn": "The change was withdrawn.",
     "insisted": "Your stronger reason was added.",
     "pinned": "The host key was pinned.",
+    "seen": "Marked as seen.",
     "unchanged": "Nothing was changed, so nothing was saved.",
 }

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from app.core.errors import Broken, Conflict, NotFound
-from app.core.policy import Policy
 from app.core.freshness import Seen
+from app.core.policy import Policy
 from app.core.registry import Change, Registry, difference, with_entry
 from app.core.service import Host, HttpCheck, JsonCheck, Service, TcpCheck
 from app.store import history, services

@@ -208,7 +208,7 @@ async def test_services_can_be_searched_and_say_what_their_proof_is_worth(
     ada = await browser("ada")
     page = words((await ada.get("/services")).text)
     assert "Fresh" in page
-    assert "Wrong NO_SUCH_UNIT" in page
+    assert "Wrong The last proof says NO_SUCH_UNIT." in page
     assert "Never proved" in page
     found = (await ada.get("/services?q=SUPER+lab-team")).text
     assert "/services/pypnm-gui" in found
