@@ -10,7 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.events import epoch, iso
 from app.core.pace import LOOP_RUNS, Denial
+from app.core.registry import Change
 from app.store.engine import Database
+from app.store.entries import change_of
 from app.store.log import body_in
 from app.store.tables import AUDIT, PROPOSALS, REQUESTS
 
@@ -22,11 +24,10 @@ _MOST_CHANGES = 200
 class Edit:
     """One change of a registry's entry. ``by`` made it, ``confirmed_by`` is the second editor (people's ids)."""
 
-    kind: str
+    change: Change
     at: float
     by: str
     confirmed_by: str | None
-    is_new: bool
 
 
 async def denial(db: Database, service: str) -> Denial | None:
@@ -64,6 +65,12 @@ async def asked(db: Database, human: str, since: float) -> int:
 
 async def edit(db: Database, service: str, host: str, since: float) -> Edit | None:
     """Return the last change since then of a service's own entry or of its host's."""
+    wanted = {("service", service), ("host", host)}
+    return next((each for each in await edits(db, since) if (each.change.kind, each.change.name) in wanted), None)
+
+
+async def edits(db: Database, since: float) -> list[Edit]:
+    """Return the changes of the registry since then, the last first, as far as the last few hundred tell."""
     wanted = (
         select(AUDIT.c.body)
         .where(AUDIT.c.type == "registry_changed", AUDIT.c.at >= iso(since))
@@ -71,15 +78,20 @@ async def edit(db: Database, service: str, host: str, since: float) -> Edit | No
         .limit(_MOST_CHANGES)
     )
     async with db.read() as connection:
-        for body in map(body_in, (await connection.scalars(wanted)).all()):
-            for change in body["data"]["changes"]:
-                if (change["kind"], change["name"]) in {("service", service), ("host", host)}:
-                    proposal, at = body["data"]["proposal"], epoch(body["at"])
-                    proposer = await _proposer(connection, proposal)
-                    confirmed = body["by"] if proposal else None
-                    return Edit(change["kind"], at, proposer or body["by"], confirmed, change["before"] is None)
-    return None
+        bodies = [body_in(body) for body in (await connection.scalars(wanted)).all()]
+        proposers = await _proposers(connection, [body["data"]["proposal"] for body in bodies])
+    return [
+        Edit(
+            change=change_of(change),
+            at=epoch(body["at"]),
+            by=proposers.get(body["data"]["proposal"], body["by"]),
+            confirmed_by=body["by"] if body["data"]["proposal"] else None,
+        )
+        for body in bodies
+        for change in body["data"]["changes"]
+    ]
 
 
-async def _proposer(connection: AsyncConnection, proposal: str | None) -> str | None:
-    return await connection.scalar(select(PROPOSALS.c.by).where(PROPOSALS.c.id == proposal)) if proposal else None
+async def _proposers(connection: AsyncConnection, proposals: list[str]) -> dict[str, str]:
+    wanted = select(PROPOSALS.c.id, PROPOSALS.c.by).where(PROPOSALS.c.id.in_(proposals))
+    return {row.id: row.by for row in (await connection.execute(wanted)).all()}

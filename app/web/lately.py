@@ -1,4 +1,4 @@
-"""What somebody who decides should know of the last day: a no, a loop of restarts, a changed entry of the registry.
+"""What somebody who decides should know of the last days: a no, a loop of restarts, a changed entry, a lower policy.
 
 One sentence each, all of it read from the audit log. It decides nothing; what follows from it was decided when the
 warrant was written."""
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from app.core.lifecycle import Request, short_id
 from app.core.pace import LOOP_RUNS, LOOP_SECONDS
+from app.core.policy import Person, Policy, Role, lowered
 from app.flow.ports import World
 from app.store import lately
 from app.store.lately import Edit
@@ -34,8 +35,26 @@ async def remarks(world: World, request: Request, names: Mapping[str, str]) -> t
     return tuple(said)
 
 
+async def lowered_for(world: World, person: Person, names: Mapping[str, str]) -> tuple[str, ...]:
+    """Return which policies of an approver's own groups ask for less since a week."""
+    if Role.APPROVER not in person.roles:
+        return ()
+    now = world.clock.now()
+    said = []
+    for edit in await lately.edits(world.db, now - 7 * _SECONDS):
+        before, after = edit.change.before, edit.change.after
+        if isinstance(before, Policy) and (after is None or isinstance(after, Policy)):
+            groups = {*before.groups, *(after.groups if after else ())}
+            if (how := lowered(before, after)) and groups & set(person.groups):
+                said.append(f"Policy {before.name}: {', '.join(how)}. Changed {_when_and_who(edit, names, now)}.")
+    return tuple(said)
+
+
 def _edited(edit: Edit, names: Mapping[str, str], now: float) -> str:
-    verb = "registered" if edit.is_new else "changed"
-    who = names.get(edit.by, edit.by)
+    verb = "registered" if edit.change.before is None else "changed"
+    return f"{_ENTRIES[edit.change.kind]} was {verb} {_when_and_who(edit, names, now)}."
+
+
+def _when_and_who(edit: Edit, names: Mapping[str, str], now: float) -> str:
     second = f", confirmed by {names.get(edit.confirmed_by, edit.confirmed_by)}" if edit.confirmed_by else ""
-    return f"{_ENTRIES[edit.kind]} was {verb} {span(now - edit.at)} ago by {who}{second}."
+    return f"{span(now - edit.at)} ago by {names.get(edit.by, edit.by)}{second}"

@@ -19,6 +19,7 @@ from app.store.notices import Notice
 from app.store.services import Proof
 from app.web import forms
 from app.web.deps import SignedIn
+from app.web.lately import lowered_for
 from app.web.pages import render
 from app.web.waiting import for_person
 from app.web.words import NEEDS, STATES, VERDICTS, Sign
@@ -71,6 +72,7 @@ async def inbox(request: Request, visit: SignedIn) -> HTMLResponse:
             for each in waiting
         ],
         held=held,
+        lowered=await lowered_for(world, visit.person, names),
         may_approve=Role.APPROVER in visit.person.roles,
         told=[_told(each, proofs) for each in await notices.of(world.db, visit.person.id)],
         yours=[(row, STATES[State(row.state)]) for row in yours.rows],

@@ -97,6 +97,18 @@ async def _hold(stage: Stage, request: Request, fault: Fault) -> None:
 @pytest.mark.law(12)
 @pytest.mark.threat("F5")
 @pytest.mark.threat("G4")
+@pytest.mark.threat("T1")
+@pytest.mark.threat("T2")
+@pytest.mark.threat("T3")
+@pytest.mark.threat("T5")
+@pytest.mark.threat("T7")
+@pytest.mark.threat("T8")
+@pytest.mark.threat("T9")
+@pytest.mark.threat("T11")
+@pytest.mark.threat("T12")
+@pytest.mark.threat("T13")
+@pytest.mark.threat("T14")
+@pytest.mark.threat("T15")
 @pytest.mark.parametrize("how", list(How))
 async def test_whatever_call_fails_once_the_end_is_true_and_nothing_ran_twice(
     tmp_path: Path, empty: Path, how: How

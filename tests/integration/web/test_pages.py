@@ -121,6 +121,7 @@ async def test_a_blocked_request_explains_itself_and_offers_no_like_name_to_clic
 
 @pytest.mark.law(13)
 @pytest.mark.threat("E1")
+@pytest.mark.threat("I4")
 async def test_text_from_elsewhere_stays_text(browser: Make, world: World, seed: Seed) -> None:
     waiting = await seed.waiting(reason=HOSTILE)
     running = await seed.run(

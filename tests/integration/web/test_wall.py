@@ -234,6 +234,7 @@ async def test_a_body_that_never_ends_is_given_up(app: FastAPI, seed: Seed) -> N
     assert sent[0]["code"] == "too_slow"
 
 
+@pytest.mark.threat("L6")
 @pytest.mark.parametrize("error", [RuntimeError("SECRET in a traceback"), Broken("It broke.", next_step="Stop.")])
 async def test_what_nobody_foresaw_is_a_page_without_a_traceback(
     app: FastAPI, browser: Make, seed: Seed, error: Exception
