@@ -48,8 +48,17 @@ async def every_state(seed: Seed) -> Mapping[str, Request]:
     )
     for service, code in (("pypnm-gui", Code.VERIFIED), ("pypnm-api", Code.NO_SUCH_UNIT), ("gui-good", Code.VERIFIED)):
         await seed.prove(service, code)
+    await _drift(seed)
     await _past(seed)
     return made
+
+
+async def _drift(seed: Seed) -> None:
+    """Let one service go up and down, and one host give no answer after a proof."""
+    for ago, code in ((4000, Code.VERIFIED), (3000, Code.DOWN), (2000, Code.VERIFIED), (900, Code.DOWN)):
+        await seed.prove("gui-calm", code, ago)
+    for ago, code in ((700, Code.VERIFIED), (600, Code.UNREACHABLE)):
+        await seed.prove("gui-soft", code, ago)
 
 
 async def _gentler(seed: Seed) -> dict[str, Request]:
