@@ -10,6 +10,7 @@ from app.api.replies import problems
 from app.core.lifecycle import Request as Asked
 from app.flow import decide
 from app.flow.ask import ask
+from app.flow.ask import insist as give_reason
 from app.store import requests
 
 router = APIRouter(prefix="/requests", tags=["requests"])
@@ -82,6 +83,18 @@ async def cancel(caller: Asker, request_id: str, request: Request) -> schemas.Re
     """Take a request back before it runs: whoever asked may, and an admin."""
     asked = await requests.load(caller.world.db, request_id)
     return await _shown(caller, await decide.cancel(caller.world, caller.person, asked.id), request)
+
+
+@router.post(
+    "/{request_id}/insist",
+    responses=problems(404, 408, 409, 413),
+    operation_id="insist",
+    dependencies=[Depends(refuse_twice_in_the_body)],
+)
+async def insist(caller: Asker, request_id: str, body: schemas.Insist, request: Request) -> schemas.Request:
+    """Add the stronger reason that a restart asks for where the host shows no sign of need: whoever asked may."""
+    asked = await requests.load(caller.world.db, request_id)
+    return await _shown(caller, await give_reason(caller.world, caller.person, asked.id, body.reason), request)
 
 
 async def _shown(caller: Asker | Reader, asked: Asked, request: Request) -> schemas.Request:

@@ -275,6 +275,12 @@ class Warrant(_Model):
     text: str
 
 
+class Insist(_Model):
+    """A stronger reason, where the host shows no sign that a restart is called for."""
+
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+
+
 class ByHand(_Model):
     """A person restarts it, and says so on the page; at `until` the host is asked in any case."""
 

@@ -165,7 +165,7 @@ async def request(world: World, asked: Asked, base_url: str) -> schemas.Request:
         version=asked.version,
         state=asked.state,
         has_ended=asked.state in ENDED,
-        next=_NEXT[asked.state],
+        next=_next(asked, before),
         service=asked.service,
         host=asked.host,
         environment=asked.environment,
@@ -232,6 +232,14 @@ def _fingerprints(entry: claims.Host) -> list[str]:
         return [fingerprint(key) for key in pinned(entry)] if entry.host_keys else []
     except Unreachable:
         return ["not a key"]
+
+
+def _next(asked: Asked, before: Evidence | None) -> str:
+    if asked.is_by_hand and asked.state is State.RUNNING:
+        return "A person restarts it by hand, and says on the page `url` that it is done. Nothing is run."
+    if asked.state is State.WAITING and before and before.need.answer is Answer.NOT_NEEDED and not asked.insisted_text:
+        return f"The host shows no sign of need: give a stronger reason (`insist`). {_NEXT[asked.state]}"
+    return _NEXT[asked.state]
 
 
 def _by_hand(asked: Asked, names: Mapping[str, str]) -> schemas.ByHand | None:

@@ -10,7 +10,7 @@ from app.cli.answers import Answer, AsJson, Exit, Line, Wiring, finish, show
 from app.cli.server import Server, connected
 from app.core.manager import Action
 
-_COMMANDS = ("show",)
+_COMMANDS = ("show", "insist")
 _TONES = {
     "succeeded": "good",
     "waiting": "wait",
@@ -84,6 +84,24 @@ def show_one(
 
     async def act(server: Server) -> Answer:
         return _shown(await server.get(f"/api/v1/requests/{request_id}"), is_over=False)
+
+    _with_server(context, token, act, as_json=as_json)
+
+
+@app.command("insist")
+def insist(
+    context: typer.Context,
+    request_id: Annotated[str, typer.Argument(metavar="ID", help="Such as R-7F3K, or the whole id.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why restart it although the host shows no sign of need.")],
+    token: Token = "",
+    as_json: AsJson = False,
+) -> None:
+    """Add the stronger reason that a restart without a sign of need asks for."""
+
+    async def act(server: Server) -> Answer:
+        asked = await server.post(f"/api/v1/requests/{request_id}/insist", {"reason": reason})
+        return Answer(asked, _lines(asked))
 
     _with_server(context, token, act, as_json=as_json)
 

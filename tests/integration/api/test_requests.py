@@ -6,6 +6,7 @@ import pytest
 
 from app.core import events as happened
 from app.core.lifecycle import State
+from app.core.verdict import Answer
 from app.store import requests
 from tests.integration.api.conftest import Api
 
@@ -174,3 +175,21 @@ async def test_who_restarts_by_hand_and_until_when_is_told(api: Api) -> None:
         shown = (await odo.get(f"/api/v1/requests/{approved.id}")).json()
     assert shown["by_hand"]["person"] == "Ada Engineer"
     assert shown["checklist"][2]["text"] == "Ada Engineer, by hand. Askfirst runs nothing."
+
+
+async def test_where_no_sign_of_need_is_seen_a_stronger_reason_is_asked_for_and_taken_from_who_asked(api: Api) -> None:
+    calm = await api.seed.waiting(need=Answer.NOT_NEEDED)
+    path = f"/api/v1/requests/{calm.short_id}"
+    async with await api.caller("ada") as ada, await api.caller("ed") as ed:
+        before = (await ada.get(path)).json()
+        foreign = await ed.post(f"{path}/insist", json={"reason": "I say so."})
+        after = (await ada.post(f"{path}/insist", json={"reason": "It leaks memory."})).json()
+        late = await ada.post(
+            f"/api/v1/requests/{(await api.seed.block(await api.seed.ask(service='tftp'))).id}/insist",
+            json={"reason": "x"},
+        )
+    assert before["next"].startswith("The host shows no sign of need: give a stronger reason")
+    assert (foreign.status_code, foreign.json()["code"]) == (403, "not_requester")
+    assert after["stronger_reason"] == "It leaks memory."
+    assert after["next"] == "A person has to decide on the page `url`; no token can."
+    assert late.status_code == 409
