@@ -13,6 +13,7 @@ from app.cli.answers import Answer, AsJson, Line, answer
 from app.core.discovery import Port, Running, Standing
 from app.core.display import argv, masked, moment, visible
 from app.core.events import iso
+from app.core.verdict import Code
 from app.flow import discover as looking
 from app.flow.ports import World
 from app.managers import MANAGERS
@@ -96,7 +97,10 @@ def _lines(found: looking.Discovery) -> Iterator[Line | str]:
         for each in things:
             yield from _of_thing(each)
     for claim in found.lost:
-        yield Line(f"{claim.service} is registered, and nothing that runs fits it: {claim.verdict}", "bad")
+        if claim.verdict is Code.VERIFIED:
+            yield f"{claim.service} is registered, and nothing runs: a start may be asked for"
+        else:
+            yield Line(f"{claim.service} is registered, and nothing that runs fits it: {claim.verdict}", "bad")
     if own:
         yield f"The machine's own, and what only keeps others ({len(own)}):"
         for each in own:
@@ -131,8 +135,8 @@ def _of_ports(each: Running) -> str:
 
 
 def _summary(found: looking.Discovery) -> str:
-    counts = {each: sum(one.standing is each for one in found.running) for each in Standing}
+    counts = found.counts
     return (
-        f"{counts[Standing.REGISTERED]} registered, {counts[Standing.WRONG] + len(found.lost)} registered wrong,"
+        f"{counts[Standing.REGISTERED]} registered, {counts[Standing.WRONG]} registered wrong,"
         f" {counts[Standing.UNREGISTERED]} not registered, {counts[Standing.UNSEEN]} unseen."
     )

@@ -151,8 +151,8 @@ def _section(entry: Entry) -> Iterator[str]:
     yield f"## {service.name}"
     yield ""
     yield f"- Owner: {prose(service.owner)}"
-    known = "restarted by hand and called" if entry.is_by_hand else "which knows it as"
-    yield f"- Manager: {prose(entry.manager)}, {known} {code(service.unit)}"
+    known = "; called" if entry.is_by_hand else ", which knows it as"
+    yield f"- Manager: {prose(entry.manager)}{known} {code(service.unit)}"
     for label, value in (("User", service.user), ("Path", service.path), ("Configuration", service.config)):
         if value is not None:
             yield f"- {label}: {code(value)}"

@@ -4,6 +4,8 @@ It changes nothing on the host (law 2), and the verdicts are those of one probe.
 error here, since there is nothing else to show.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from app.core.discovery import Claimed, Port, Running, Standing, met_nothing, running
@@ -12,6 +14,7 @@ from app.core.judge import judge
 from app.core.registry import Registry
 from app.core.service import Host
 from app.core.suggestion import suggested
+from app.core.verdict import Code
 from app.flow.ports import World
 from app.flow.prove import look_in, place, remember
 from app.gate.build import DIGEST
@@ -38,6 +41,13 @@ class Discovery:
         """Each port with what holds it, ports in order."""
         pairs = ((each, port) for each in self.running for port in each.ports)
         return tuple(sorted(pairs, key=lambda pair: pair[1]))
+
+    @property
+    def counts(self) -> Mapping[Standing, int]:
+        """How many things stand how; a claim that fits nothing that runs counts by its verdict."""
+        stand = Counter(each.standing for each in self.running)
+        stand += Counter(Standing.REGISTERED if each.verdict is Code.VERIFIED else Standing.WRONG for each in self.lost)
+        return {each: stand[each] for each in Standing}
 
 
 async def discover(world: World, host_name: str) -> Discovery:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from urllib.parse import urlencode
 
-from app.core.discovery import Running, Standing
+from app.core.discovery import Claimed, Running, Standing
 from app.core.display import argv, masked, span, visible
 from app.core.manager import Manager
 from app.core.service import Service
@@ -104,14 +104,14 @@ def map_of(found: Discovery, managers: Mapping[str, Manager], *, may_edit: bool)
     ]
     lost = tuple((each.service, str(each.verdict)) for each in found.lost)
     if lost:
-        groups.append(Group("Not found", len(lost), tuple(_lost(*each) for each in lost)))
+        groups.append(Group("nothing runs", len(lost), tuple(map(_lost, found.lost))))
     return Map(
         groups=tuple(groups),
         lines=tuple(_line(each, managers, may_edit) for each in shown),
         own=tuple(_line(each, managers, may_edit) for each in own),
         lost=lost,
         blind=tuple(f"{visible(each.what, 200)}: {visible(each.why, 300)}" for each in found.facts.blind),
-        counts={each: sum(one.standing is each for one in found.running) for each in Standing},
+        counts=found.counts,
         at=found.at,
     )
 
@@ -211,9 +211,12 @@ def _family_row(family: Sequence[Running]) -> Row:
     )
 
 
-def _lost(service: str, verdict: str) -> Row:
-    sign = STANDINGS[Standing.WRONG]
-    return Row(service, sign, verdict, "nothing that runs fits it", "", (), f"/services/{service}")
+def _lost(claim: Claimed) -> Row:
+    href = f"/services/{claim.service}"
+    if claim.verdict is Code.VERIFIED:
+        sign = STANDINGS[Standing.REGISTERED]
+        return Row(claim.service, sign, sign.word, "nothing runs; a start may be asked for", "", (), href)
+    return Row(claim.service, STANDINGS[Standing.WRONG], claim.verdict, "nothing that runs fits it", "", (), href)
 
 
 def _where(each: Running) -> str:
