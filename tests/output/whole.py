@@ -60,10 +60,11 @@ REGISTRY = Registry(
 
 
 def facts(registry: Registry = REGISTRY) -> Facts:
-    """Read the recording. Askfirst's clock was the host's own."""
+    """Read the recording as if this version's gate had printed it. Askfirst's clock was the host's own."""
     records = read(RECORDING.read_bytes(), NONCE, "probe")
     now = next(float(record.get("now")) for record in records if record.kind == "host")
-    return replace(facts_of(records, now, REGISTRY.services), asked=tuple(each.name for each in registry.services))
+    seen = facts_of(records, now, REGISTRY.services)
+    return replace(seen, gate=build.DIGEST, asked=tuple(each.name for each in registry.services))
 
 
 if __name__ == "__main__":
