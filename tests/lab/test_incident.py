@@ -90,14 +90,15 @@ def _by_port() -> Iterator[Row]:
     yield _row(5050, "supervisor", GUI.unit, Code.WRONG_PORT, "port nobody holds", ports=(5099,))
     yield _row(5050, "supervisor", GUI.unit, Code.WRONG_MANAGER, "another's port too", ports=(5050, 5054))
     yield from _elsewhere(5050, "supervisor")
-    # Recognised, and not driven by this version: the right claim cannot be proved, and says why.
-    yield _row(5052, "systemd-user", "gui.service", Code.BLIND)
+    yield from _of_a_user()
+    yield from _of_a_script()
     yield _row(5052, "systemd", "gui.service", Code.NO_SUCH_UNIT, "another user's bus")
-    for port in (5051, 5052, 5053, 5055, 5056, 5057, 5058, 5060):
+    for port in (5051, 5052, 5053, 5055, 5056, 5057, 5058, 5060, 5070):
         yield from _by_hand(port, "node" if port == 5055 else "rbron")
         yield from _elsewhere(port, {5055: "pm2", 5056: "runit", 5057: "s6"}.get(port, ""))
         if port != 5060:
             yield _row(port, "systemd", f"gui-{port}.service", Code.NO_SUCH_UNIT)
+    yield _row(5062, "systemd", "cron.service", Code.WRONG_MANAGER, "its control group")
     # Those that try to be taken for something else.
     yield from _by_hand(5063, "rbron", "/srv")
     yield from _by_hand(5064, "node", "/srv")
@@ -105,6 +106,36 @@ def _by_port() -> Iterator[Row]:
     for port in (5063, 5064, 5065):
         yield from _elsewhere(port, "")
         yield _row(port, "supervisor", "lab:serve", Code.NO_SUCH_UNIT, user="node", path="/srv")
+
+
+def _of_a_user() -> Iterator[Row]:
+    yield _row(5052, "systemd-user", "gui.service", OK)
+    yield _row(5052, "systemd-user", "gui", OK)
+    yield _row(5052, "systemd-user", "pypnm-gui.service", Code.NO_SUCH_UNIT)
+    yield _row(5052, "systemd-user", "gui.service", Code.WRONG_PATH, path=REPORTED_PATH)
+    yield _row(5052, "systemd-user", "gui.service", Code.WRONG_PORT, "port nobody holds", ports=(5099,))
+    # That user's systemd does not run: whether it knows the unit is not known.
+    yield _row(5052, "systemd-user", "gui.service", Code.BLIND, user="blind")
+    yield _row(5054, "systemd-user", "gui.service", Code.WRONG_MANAGER, "the system's port")
+    yield _row(5053, "systemd-user", "gui.service", Code.WRONG_MANAGER, "nobody's process")
+
+
+def _of_a_script() -> Iterator[Row]:
+    script = "/usr/local/sbin/restart-gui"
+    yield _row(5070, "script", script, OK, args=("5070",))
+    yield _row(5070, "script", f"{script}s", Code.NO_SUCH_UNIT)
+    yield _row(5070, "script", "/usr/bin/awk", Code.NO_SUCH_UNIT, "a symbolic link")
+    yield _row(5070, "script", "/etc/passwd", Code.NO_SUCH_UNIT, "no program")
+    yield _row(5070, "script", "/usr/local/sbin", Code.NO_SUCH_UNIT, "a folder")
+    yield _row(5070, "script", script, Code.WRONG_USER, user="root")
+    yield _row(5070, "script", script, Code.WRONG_PATH, path=REPORTED_PATH)
+    yield _row(5070, "script", script, Code.DOWN, "port nobody holds", ports=(5099,))
+    yield _row(5070, "script", script, OK, "port nobody holds, may be started", ports=(5099,), start=True)
+    # Root would run what rbron may rewrite.
+    yield _row(5070, "script", "/srv/serve-5066", Code.UNSAFE)
+    for port in (5050, 5051, 5052, 5054, 5055, 5056, 5057, 5058):
+        user = "node" if port == 5055 else "rbron"
+        yield _row(port, "script", script, Code.WRONG_MANAGER, "a manager's process", user=user)
 
 
 def _of_units() -> Iterator[Row]:
@@ -200,11 +231,25 @@ def _of_containers() -> Iterator[Row]:
     yield _row(8002, "docker", "plain", Code.AMBIGUOUS, "another container's port")
     yield _row(8002, "systemd", "docker.service", Code.WRONG_MANAGER, user="root", path=None)
     yield from _elsewhere(8002, "docker")
-    yield _row(8003, "podman", "pod", Code.BLIND, user="root")
+    yield _row(8003, "podman", "pod", OK, user="root")
+    yield _row(8003, "podman", "pod", Code.WRONG_USER, user="rbron")
+    yield _row(8003, "podman", "pod", Code.WRONG_PATH, path=CODE)
+    yield _row(8003, "podman", "pods", Code.NO_SUCH_UNIT)
+    yield _row(8003, "podman", "published", Code.AMBIGUOUS, "another container's port")
+    yield _row(8003, "podman", "pod", Code.WRONG_PORT, "port nobody holds", ports=(8099,))
+    yield _row(8001, "podman", "pod", Code.WRONG_MANAGER, "Docker's port")
     yield _row(8003, "docker", "pod", Code.NO_SUCH_UNIT, user="root")
     yield _row(8003, "docker", "hostnet", Code.WRONG_MANAGER, user="root")
     yield _row(8003, "systemd", "docker.service", Code.WRONG_MANAGER, user="root", path=None)
     yield from _elsewhere(8003, "podman")
+    yield _row(8004, "podman", "published", OK, user="root")
+    yield from _elsewhere(8004, "podman")
+    yield _row(8013, "podman", "rbron/web", OK, user="rbron")
+    yield _row(8013, "podman", "rbron/web", Code.WRONG_USER, user="root")
+    yield _row(8013, "podman", "web", Code.NO_SUCH_UNIT, "root has none of this name")
+    yield _row(8013, "podman", "rbron/webs", Code.NO_SUCH_UNIT)
+    yield _row(8013, "podman", "node/web", Code.BLIND, "a podman that has not run")
+    yield from _elsewhere(8013, "podman")
 
 
 ROWS = rows()
@@ -246,7 +291,7 @@ def outcome(alpha: LabHost) -> Outcome:
 def test_the_table_has_for_each_port_a_right_claim_and_three_wrong_ones() -> None:
     # A manager that is only recognised, a unit that root must not run and a service that never ran: their right claim
     # is the one that names them, and its verdict says what stands in the way.
-    best = {5059: Code.DOWN, 5066: Code.UNSAFE, 8003: Code.BLIND}
+    best = {5059: Code.DOWN, 5066: Code.UNSAFE}
     for held in HELD:
         about = [row for row in ROWS if row.port == held.port]
         right = [row for row in about if row.expected is best.get(held.port, OK)]
@@ -299,14 +344,29 @@ def test_the_need_names_the_pulled_fix_where_the_code_runs_on_the_host(alpha: La
         assert any(sign.kind == "code" and commit in sign.text for sign in need.signs), need.signs
 
 
-def test_a_manager_that_is_only_recognised_says_so_and_what_to_do(outcome: Outcome) -> None:
-    undriven = [row for row in ROWS if row.expected is Code.BLIND]
-    assert {row.service.manager for row in undriven} == {"systemd-user", "podman"}
-    for row in undriven:
+def test_a_manager_that_does_not_run_is_not_one_that_knows_no_such_name(outcome: Outcome) -> None:
+    """Asking it would start it: so nobody asks, and the answer says what a person can do."""
+    rows = [row for row in ROWS if row.expected is Code.BLIND]
+    assert {row.service.manager for row in rows} == {"systemd-user", "podman"}
+    for row in rows:
         verdict = outcome.looks[row.service.name].verdict
         told = " ".join(each.observed for each in verdict.findings)
-        assert "this version recognises" in told, row.name
-        assert "manager: manual" in " ".join(each.next_step for each in verdict.findings), row.name
+        assert "has no systemd running" in told or "has not run since the host is up" in told, row.name
+        assert "enable-linger" in verdict.next_step or "podman ps" in verdict.next_step, row.name
+
+
+@pytest.mark.parametrize(
+    ("port", "words"),
+    [(5051, "in tmux"), (5053, "No manager runs"), (5058, "in GNU screen"), (5062, "by a job of cron")],
+)
+def test_what_no_manager_runs_says_whose_it_is_since_when_and_from_which_command(
+    outcome: Outcome, port: int, words: str
+) -> None:
+    claims = [row.service.name for row in ROWS if row.port == port and row.service.manager == "supervisor"]
+    (manager,) = (each for each in outcome.looks[claims[0]].verdict.findings if each.aspect == "manager")
+    told = manager.observed + manager.next_step
+    for each in (words, "of rbron", "since 20", f"-b 127.0.0.1:{port}", "Ask rbron", "`manager: manual`"):
+        assert each in told, told
 
 
 @pytest.mark.law(13)

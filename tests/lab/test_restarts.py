@@ -13,10 +13,14 @@ from tests.lab.flow_world import (
     API,
     CLUSTER,
     GUI,
+    OWN,
     PLAIN,
     PM2,
+    POD,
+    ROOTLESS,
     RUNIT,
     S6,
+    SCRIPT,
     SECOND,
     TMUX,
     UNIT,
@@ -33,7 +37,7 @@ from tests.lab.flow_world import (
 from tests.lab.hosts import Lab, LabHost
 from tests.lab.truth import CODE, NEW_TFTP
 
-EVERY = (GUI, UNIT, PLAIN, API, TMUX, PM2, CLUSTER, SECOND, RUNIT, S6)
+EVERY = (GUI, UNIT, PLAIN, API, TMUX, PM2, CLUSTER, SECOND, RUNIT, S6, OWN, SCRIPT, POD, ROOTLESS)
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +57,8 @@ def constellation(host: LabHost, port: int) -> str:
 
 @pytest.mark.law(11)
 async def test_the_pulled_fix_is_live_after_one_approved_restart(stage: Scene) -> None:
-    """The GUI on supervisor and its twins under systemd, PM2, runit and s6, side by side."""
-    host, twins = stage.lab, (GUI, UNIT, PM2, RUNIT, S6)
+    """The GUI on supervisor and its twins under every other manager that runs it on the host itself, side by side."""
+    host, twins = stage.lab, (GUI, UNIT, PM2, RUNIT, S6, OWN, SCRIPT)
     commit = make_old(host, *twins)
     was = {each.name: (holder(host, each.ports[0]), starts(host, each)) for each in twins}
     asked = {}
@@ -110,18 +114,18 @@ def workers(host: LabHost) -> set[str]:
 
 
 @pytest.mark.law(11)
-async def test_two_containers_come_back_as_new_ones_of_the_same_name(stage: Scene) -> None:
-    """Both at once, since a container that ignores the signal takes ten seconds."""
+async def test_containers_come_back_as_new_ones_of_the_same_name(stage: Scene) -> None:
+    """Docker's, Compose's, podman's and a user's own: all at once, since each ignores the signal for ten seconds."""
     host = stage.lab
-    names = {"plain": PLAIN, "pypnm-api": API}
-    before = {name: (container(host, name), starts(host, each)) for name, each in names.items()}
+    names = {each.name: each for each in (PLAIN, API, POD, ROOTLESS)}
+    before = {name: (container(host, each), starts(host, each)) for name, each in names.items()}
     requests = {name: await stage.approved(each) for name, each in names.items()}
     async with stage.working():
         ended = {name: await stage.until(each) for name, each in requests.items()}
     for name, request in ended.items():
         assert request.state is State.SUCCEEDED, (name, request.outcome)
         was, count = before[name]
-        now = container(host, name)
+        now = container(host, names[name])
         assert now[0] != was[0], name
         assert now[1] != was[1], name
         assert (starts(host, names[name]), runs(host, request.id)) == (count + 1, 1)

@@ -36,6 +36,8 @@ HELD = (
     # gui-5060.service exists and is inactive: a person started this one by hand.
     Held(5060, "none", "", "rbron"),
     Held(5061, "systemd", "guitpl@5061.service", "rbron"),
+    # A child of cron's, in cron's own unit.
+    Held(5062, "none", "", "rbron"),
     Held(5063, "none", "", "rbron", path="/srv", answers=404),
     # Their parents only call themselves supervisord, and `sup) S 1 1`.
     Held(5064, "none", "", "node", path="/srv", answers=404),
@@ -53,4 +55,7 @@ HELD = (
     Held(8001, "docker", "plain", "root", path=""),
     Held(8002, "docker", "hostnet", "root", path=""),
     Held(8003, "podman", "pod", "root", path=""),
+    # conmon holds it for the container.
+    Held(8004, "podman", "published", "root", path=""),
+    Held(8013, "podman", "rbron/web", "rbron", path=""),
 )

@@ -11,6 +11,7 @@ for pid in $(holders); do kill -TERM "$pid" || true; done
 while [ -n "$(holders)" ]; do sleep 0.1; done
 setpriv --reuid=rbron --regid=rbron --init-groups \
   /usr/bin/gunicorn -w 2 app:app --chdir /opt/pypnm-gui-lab -b "127.0.0.1:$port" --daemon
+echo started >>"/run/starts-$port"
 echo "started the GUI on port $port"
 X
 chmod 755 /usr/local/sbin/restart-gui
