@@ -53,18 +53,21 @@ class Settings(BaseSettings):
     run_timeout_seconds: float = Field(900, ge=10, description="How long a run is followed before it is looked up.")
     settle_timeout_seconds: float = Field(60, ge=5, description="How long a service may take to come back.")
     by_hand_seconds: float = Field(3600, ge=60, description="How long a person has to restart a manual service.")
+    # Often enough to find what is wrong before somebody needs it; a probe of a crowded host costs it half a second.
     sweep_every: Annotated[Duration, AfterValidator(_off_or_calm)] = Field(
         900,
         ge=0,
         le=86_400,
-        description="How often each host is looked at unasked, such as 15m; 0: never. Often enough to find what is "
-        "wrong before somebody needs it, and a probe that costs a large host half a second costs it little so.",
+        description="How often each host is looked at unasked, such as 15m; 0: never.",
     )
     sweep_grace: Duration = Field(
-        300, ge=0, description="How much later than its sweep a proof still counts as fresh: hosts wait for each other."
+        300, ge=0, description="How much later than that a proof still counts as fresh: hosts wait for each other."
     )
     sweep_hosts_at_once: int = Field(
-        8, ge=1, le=16, description="How many hosts a sweep looks at together: 20 connect at once, the rest is clicks'."
+        8,
+        ge=1,
+        le=16,
+        description="How many hosts are swept at once: of the 20 that connect at once the rest is clicks'.",
     )
 
     @model_validator(mode="after")
