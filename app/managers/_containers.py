@@ -61,6 +61,11 @@ class Container:
         """Whether it has a live main process."""
         return self.pid > 0
 
+    @property
+    def state_words(self) -> str:
+        """Its state in words for people: one that nothing starts again by itself is told."""
+        return f"{self.state}, started by nobody after a reboot" if self.policy == "no" else self.state
+
     def sees(self, path: str) -> bool:
         """Whether a folder of the host, or a part of it, is mounted into it."""
         return any(
