@@ -251,7 +251,7 @@ def test_a_claim_names_the_user_and_one_service() -> None:
         ({"unit": "gui", "user": "rbron", "config": "/etc/x"}, ["config"]),
         ({"unit": "gui@1", "user": "rbron", "start": True}, ["start"]),
     ):
-        service = claim("systemd-user", **fields)  # type: ignore[arg-type]
+        service = claim("systemd-user", **fields)
         assert [problem.field for problem in systemd_user.problems(service)] == wrong
 
 
