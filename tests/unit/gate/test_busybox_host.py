@@ -63,7 +63,7 @@ LATER = """
 awk "$AF_AWK$AF_PROCESSES$AF_WRITABLE"'BEGIN {
     need(%d); read_processes(); read_files()
     need(%d); read_processes(); read_files()
-    print exe[%d] "\n" exe[%d]
+    print exe[%d]; print exe[%d]
 }'
 """
 
@@ -73,6 +73,7 @@ def test_a_process_that_is_told_of_later_is_looked_at_there_as_well(bare: Gate) 
     with running(sys.executable, "-c", "print(flush=True); input()") as (pid, _):
         script = program() + LATER % (os.getpid(), pid, os.getpid(), pid)
         done = subprocess.run(bare.shell, input=script.encode(), capture_output=True, timeout=20, check=True)
+    assert done.stderr == b""
     ours = os.path.realpath(sys.executable)
     assert done.stdout.decode().splitlines() == [ours, ours]
 
