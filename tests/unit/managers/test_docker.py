@@ -273,4 +273,7 @@ def test_a_container_that_nothing_starts_after_a_reboot_says_so() -> None:
 
     assert state("no") == "running, started by nobody after a reboot"
     assert state("unless-stopped") == "running"
-    assert state("") == "running"  # not told by an older record
+    assert state("") == "running, started by nobody after a reboot"  # as Compose makes them
+    found = docker.find(claim("docker", "plain"), host(MAIN, records=[container(), listed()]))
+    assert isinstance(found, Found)
+    assert found.state == "running"  # not told by an older gate
