@@ -274,7 +274,8 @@ def place(tmp_path: Path) -> Iterator[tuple[Path, socket.socket]]:
 def line_of(listening: socket.socket, bound_to: Path, shown: str) -> str:
     """What ss prints for a listening socket: its path, its number, and the file that it was bound to."""
     file = bound_to.stat()
-    device = f"{os.major(file.st_dev)}/{os.minor(file.st_dev)}"
+    kernels = os.major(file.st_dev) << 20 | os.minor(file.st_dev)
+    device = f"{os.major(kernels)}/{os.minor(kernels)}"
     number = os.fstat(listening.fileno()).st_ino
     return f"u_str LISTEN 0 4096 {shown} {number} * 0 <-> ino:{file.st_ino} dev:{device} peers:\n"
 
