@@ -102,6 +102,9 @@ def _of_a_user() -> Iterator[Row]:
     yield _row(5052, "systemd-user", "gui.service", Code.WRONG_PORT, "port nobody holds", ports=(5099,))
     # That user's systemd does not run: whether it knows the unit is not known.
     yield _row(5052, "systemd-user", "gui.service", Code.BLIND, user="blind")
+    yield _row(5052, "systemd-user", "dirmngr.service", Code.AMBIGUOUS, "another unit's port")
+    yield _row(5052, "systemd-user", "dirmngr.service", Code.DOWN, "no port claimed", ports=(), path=None)
+    yield _row(5052, "systemd-user", "dirmngr.service", OK, "and may be started", ports=(), path=None, start=True)
     yield _row(5054, "systemd-user", "gui.service", Code.WRONG_MANAGER, "the system's port")
     yield _row(5053, "systemd-user", "gui.service", Code.WRONG_MANAGER, "nobody's process")
 
@@ -224,6 +227,8 @@ def _of_containers() -> Iterator[Row]:
     yield _row(8003, "podman", "published", Code.AMBIGUOUS, "another container's port")
     yield _row(8003, "podman", "pod", Code.WRONG_PORT, "port nobody holds", ports=(8099,))
     yield _row(8001, "podman", "pod", Code.WRONG_MANAGER, "Docker's port")
+    yield _row(8003, "podman", "idle", Code.DOWN, "no port claimed", ports=())
+    yield _row(8003, "podman", "idle", OK, "and may be started", ports=(), start=True)
     yield _row(8003, "docker", "pod", Code.NO_SUCH_UNIT, user="root")
     yield _row(8003, "docker", "hostnet", Code.WRONG_MANAGER, user="root")
     yield _row(8003, "systemd", "docker.service", Code.WRONG_MANAGER, user="root", path=None)
