@@ -18,7 +18,6 @@ from app.core.service import Service, service_problems
 
 _KIND = re.compile(r"\.(service|socket)$")
 _NO_NAME = re.compile(r"[^a-z0-9]+")
-_NO_LABEL = re.compile(r"[^A-Za-z0-9@._-]+")
 
 
 def suggested(
@@ -36,7 +35,7 @@ def suggested(
     if by_name is not None and thing.is_believed and managers[thing.manager].is_driven:
         return by_name
     by_hand = next(each.name for each in managers.values() if each.is_by_hand)
-    return _filled(replace(claim, manager=by_hand, unit=_label(thing)), thing, facts, managers)
+    return _filled(replace(claim, manager=by_hand, unit=_label(thing, claim.name)), thing, facts, managers)
 
 
 def _filled(claim: Service, thing: Running, facts: Facts, managers: Mapping[str, Manager]) -> Service | None:
@@ -69,11 +68,10 @@ def _clean(claim: Service) -> Service:
     return replace(claim, user=None if "user" in wrong else claim.user, path=None if "path" in wrong else claim.path)
 
 
-def _label(thing: Running) -> str:
-    """Name by hand what has no name that a claim may bear."""
-    own = thing.unit or (thing.face.comm if thing.face else "")
-    keeper = "" if thing.unit is None and thing.is_believed else thing.manager
-    return _NO_LABEL.sub("-", "-".join(filter(None, (keeper, own)))).strip("-.@")[:100] or "by-hand"
+def _label(thing: Running, name: str) -> str:
+    """Name by hand what has no name that a claim may bear, by who keeps it and the name that is suggested for it."""
+    is_nobodys = thing.unit is None and thing.is_believed
+    return name if is_nobodys else f"{thing.manager}-{name}"
 
 
 def _name(thing: Running, taken: AbstractSet[str]) -> str:

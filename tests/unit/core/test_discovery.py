@@ -145,9 +145,9 @@ def test_a_name_that_the_registry_has_is_not_suggested_again() -> None:
         (5066, "systemd", "gui-5066.service", "root"),
         (8001, "docker", "plain", None),
         (5053, "manual", "gunicorn", "rbron"),
-        (5058, "manual", "screen-gunicorn", "rbron"),
-        (5064, "manual", "python3", "node"),
-        (5065, "manual", "python3", "node"),
+        (5058, "manual", "screen-gunicorn-5058", "rbron"),
+        (5064, "manual", "python3-5064", "node"),
+        (5065, "manual", "python3-5065", "node"),
     ],
 )
 def test_a_claim_is_suggested_by_the_manager_where_it_is_driven_and_by_hand_where_not(
