@@ -188,7 +188,7 @@ def test_a_start_is_proved_by_a_real_supervisor_alone(name: str) -> None:
     service = claim(name, "gui", start=True)
     lines = MappingProxyType({"api": ("boot b", f"directory {DIRECTORY}")})
     for change, is_proved in (({}, True), ({"exe_uid": 1000}, False), ({"exe": "/usr/bin/python3"}, False)):
-        supervisor = replace(supervisor_of(name), **change)  # type: ignore[arg-type]
+        supervisor = replace(supervisor_of(name), **change)
         facts = host(supervisor, records=[down, meant(name, DIRECTORY)])
         seen = replace(facts, asked=("api",), identity=lines)
         assert judge(service, seen, MANAGERS, "g").is_verified == is_proved
