@@ -121,7 +121,7 @@ def _of_a_script() -> Iterator[Row]:
     yield _row(5070, "script", script, Code.DOWN, "port nobody holds", ports=(5099,))
     yield _row(5070, "script", script, OK, "port nobody holds, may be started", ports=(5099,), start=True)
     # Root would run what rbron may rewrite.
-    yield _row(5053, "script", "/srv/serve-5066", Code.UNSAFE)
+    yield _row(5060, "script", "/srv/serve-5066", Code.UNSAFE)
     for port in (5050, 5051, 5052, 5054, 5055, 5056, 5057, 5058):
         user = "node" if port == 5055 else "rbron"
         yield _row(port, "script", script, Code.WRONG_MANAGER, "a manager's process", user=user)
