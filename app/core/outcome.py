@@ -109,6 +109,11 @@ def _broken(watch: Watch, mark: Mark, old: Mark) -> str:
     if mark != old:
         now = "Another process runs now" if mark else "Nothing runs under this name now"
         return f"{_exit(watch)}{now}: a {watch.action} was approved, which leaves the process as it is."
+    return ""
+
+
+def _not_done(watch: Watch) -> str:
+    """Say why a gentler action did not do its work, by its exit status, or nothing."""
     if watch.exit_status is None:
         return f"The host cannot tell how the {watch.action} ended. The same process runs on."
     return f"{_exit(watch)}The {watch.action} was refused. The same process runs on." if watch.exit_status else ""
@@ -123,6 +128,13 @@ def _kept(watch: Watch, at: float, broken: str, lack: str, pids: Sequence[int]) 
     """Conclude on a gentler action: the same incarnation, twice, with nothing worse between."""
     if broken:
         return watch, Conclusion(is_success=False, is_final=True, why=broken)
+    if undone := _not_done(watch):
+        # What a refused reload did to the process may show a moment later.
+        since = at if watch.same_since is None else watch.same_since
+        left = watch.service.settle_seconds - (at - since)
+        is_final = watch.same_since is not None and left <= 0
+        told = Conclusion(is_success=False, is_final=is_final, why=undone, look_again_in=None if is_final else left)
+        return replace(watch, same_since=since), told
     if lack:
         return replace(watch, good_since=None), _not_yet(watch, lack)
     since = at if watch.good_since is None else watch.good_since

@@ -123,7 +123,7 @@ def test_code_ends_where_its_fence_ends(value: str) -> None:
 @pytest.mark.law(13)
 @given(texts)
 def test_in_prose_nothing_that_begins_markup_is_bare(value: str) -> None:
-    bare = re.sub(r"\\.", "", prose(value))
+    bare = re.sub(r"\\.", "x", prose(value))
     assert not re.search(r"[`*_\[\]<>|~&!@#]", bare)
     assert not re.match(r"\s*([-+=>]|\d+[.)])", bare)
     assert "://" not in bare

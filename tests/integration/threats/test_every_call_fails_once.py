@@ -8,6 +8,7 @@ says "not run" has not run, and one that ran is not given up.
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,12 +55,14 @@ async def _approve(stage: Stage, world: World, request: Request) -> None:
 async def _work(stage: Stage, world: World, request_id: str, until: frozenset[State], name: str) -> Request:
     """Let a worker go on; the one that is killed is followed by another."""
     worker, rounds = Worker(replace(world, worker=name)), 0
+    others = asyncio.all_tasks()
     while True:
         try:
             if rounds == 0:
                 await worker.adopt()
             await worker.once()
         except (AskfirstError, Killed):
+            await _end(asyncio.all_tasks() - others)
             name += "+"
             worker, rounds = Worker(replace(world, worker=name)), -1
         request = await requests.load(stage.db, request_id)
@@ -67,6 +70,13 @@ async def _work(stage: Stage, world: World, request_id: str, until: frozenset[St
             return request
         stage.clock.advance(1.5)
         rounds += 1
+
+
+async def _end(tasks: set[asyncio.Task[Any]]) -> None:
+    """With a process all that it was doing ends, the steps beside the one that was struck too."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _live(stage: Stage, fault: Fault) -> Request:

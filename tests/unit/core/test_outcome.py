@@ -280,9 +280,21 @@ def test_a_new_process_after_a_reload_is_not_what_was_approved() -> None:
 @pytest.mark.law(11)
 @pytest.mark.parametrize(("status", "said"), [(1, "The command exited with 1."), (None, "cannot tell how the reload")])
 def test_a_reload_whose_command_did_not_end_with_0_has_failed(status: int | None, said: str) -> None:
-    ended = Gentle(exit_status=status).see(0, 4711, checks=GREEN)
+    story = Gentle(exit_status=status)
+    for at in (0, 4):
+        assert not story.see(at, 4711, checks=GREEN).is_final
+    ended = story.see(5, 4711, checks=GREEN)
     assert (ended.is_success, ended.is_final) == (False, True)
     assert said in ended.why
+
+
+@pytest.mark.law(11)
+def test_a_process_that_a_refused_reload_ended_a_moment_later_is_not_said_to_run_on() -> None:
+    story = Gentle(exit_status=1)
+    story.see(0, 4711, checks=GREEN)
+    ended = story.see(1, identity=(BOOT, PROGRAM))
+    assert (ended.is_success, ended.is_final) == (False, True)
+    assert "Nothing runs under this name now: a reload was approved" in ended.why
 
 
 def test_a_daemon_reload_after_which_the_manager_has_still_old_files_is_none() -> None:
