@@ -7,7 +7,6 @@ says "not run" has not run, and one that ran is not given up.
 
 import asyncio
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -20,6 +19,7 @@ from app.flow.ports import World
 from app.flow.worker import Worker
 from app.store import requests
 from app.store.verify import verify
+from tests.integration.databases import Databases
 from tests.integration.flow.conftest import Stage, staged
 from tests.integration.threats.faults import Fault, How, Killed, faulty
 
@@ -98,17 +98,15 @@ async def _hold(stage: Stage, request: Request, fault: Fault) -> None:
 @pytest.mark.threat("F5")
 @pytest.mark.threat("G4")
 @pytest.mark.parametrize("how", list(How))
-async def test_whatever_call_fails_once_the_end_is_true_and_nothing_ran_twice(
-    tmp_path: Path, empty: Path, how: How
-) -> None:
+async def test_whatever_call_fails_once_the_end_is_true_and_nothing_ran_twice(databases: Databases, how: How) -> None:
     struck: list[str] = []
     for number in range(1, 500):
         fault = Fault(number, how)
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        async with staged(folder, empty) as stage:
+        url = databases.place()
+        async with staged(url, databases) as stage:
             request = await asyncio.wait_for(_live(stage, fault), 30)
             await _hold(stage, request, fault)
+        databases.drop(url)
         if not fault.struck:
             break
         struck.append(fault.struck)
