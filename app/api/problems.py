@@ -54,6 +54,9 @@ _CODES = {
     "too_slow": 408,
     "too_many": 429,
     "database_busy": 503,
+    "store_busy": 503,
+    "store_away": 503,
+    "not_storable": 422,
 }
 _WAIT_SECONDS = {429: "5", 503: "5"}
 _NEXT = {

@@ -33,6 +33,9 @@ class Dialect(Protocol):
     def address(self, url: URL) -> URL:
         """Return the address that is connected to. Raises ValueError, which says why, where it is none."""
 
+    def is_made(self, address: URL) -> bool:
+        """Whether there can be a database already: opening one that is a file would make it."""
+
     def secure(self, address: URL) -> None:
         """Make private what is ours to make so. Raises Refused where that cannot be."""
 
@@ -96,6 +99,23 @@ def find(url: str) -> tuple[Dialect, URL]:
         raise _no_address("is no database URL") from error
     except ValueError as error:
         raise _no_address(str(error)) from error
+
+
+def explain(error: Exception) -> AskfirstError:
+    """Say what a failure means, of whichever database it is."""
+    cause = getattr(error, "orig", error)
+    return next(each for each in _BY_NAME.values() if isinstance(cause, each.FAILURES)).explain(error)
+
+
+def versions() -> list[str]:
+    """Name the libraries that reach the databases."""
+    return [each.version() for each in _BY_NAME.values()]
+
+
+def is_made(url: str) -> bool:
+    """Whether there can be a database already. Raises Refused ``database_url``."""
+    dialect, address = find(url)
+    return dialect.is_made(address)
 
 
 def shown(url: str) -> str:

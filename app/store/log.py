@@ -79,7 +79,7 @@ class Tx:
 
     def __init__(self, dialect: Dialect, connection: AsyncConnection, run: Run, head: Head) -> None:
         """Continue a log from its head; ``run`` is the connection's fast path for plain statements."""
-        self._dialect = dialect
+        self.dialect = dialect
         self.connection = connection
         self.run = run
         self.head = head
@@ -91,8 +91,8 @@ class Tx:
         chained = link(self.head.hash, written)
         try:
             await self.run(_APPEND, (seq, written, self.head.hash, chained))
-        except self._dialect.CONSTRAINTS as error:
-            if self._dialect.is_duplicate(error):
+        except self.dialect.CONSTRAINTS as error:
+            if self.dialect.is_duplicate(error):
                 raise Conflict(
                     "Somebody else was first.", code="too_late", next_step="Open it again: it shows what holds now."
                 ) from error

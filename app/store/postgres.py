@@ -72,6 +72,11 @@ def _listed(value: str | tuple[str, ...]) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
+def is_made(address: URL) -> bool:
+    """Say yes: a database is made by the server's administrator."""
+    return True
+
+
 def secure(address: URL) -> None:
     """Make nothing private: what lies on the server's disk is the server's."""
 
@@ -164,7 +169,7 @@ def explain(error: Exception) -> AskfirstError:
     """Say what a failure of the database means, and what to do next."""
     if is_lost(error):
         return Broken(
-            f"The database does not answer: {_last_line(error)}.",
+            f"The database does not answer: {_said(error)}.",
             code="store_away",
             next_step="Look whether PostgreSQL runs, and whether ASKFIRST_DATABASE_URL names it. Askfirst goes on by "
             "itself once it answers; then look what stands there before you repeat anything.",
@@ -179,7 +184,7 @@ def explain(error: Exception) -> AskfirstError:
     state = getattr(cause, "sqlstate", None) or ""
     kind, code, message, next_step = next(
         (row for key, row in _MEANING.items() if state.startswith(key)),
-        (Broken, "store_failed", f"The database failed: {_last_line(error)}.", "Run `askfirst doctor`."),
+        (Broken, "store_failed", f"The database failed: {_said(error)}.", "Run `askfirst doctor`."),
     )
     return kind(message, code=code, next_step=next_step)
 
@@ -238,9 +243,16 @@ _MEANING: dict[str, tuple[type[AskfirstError], str, str, str]] = {
 }
 
 
-def _last_line(error: Exception) -> str:
-    lines = str(getattr(error, "orig", error)).strip().splitlines()
-    return lines[-1].strip().rstrip(".") if lines else type(error).__name__
+# The server shut down, crashed, starts up, or ended our session because it was idle.
+_ENDED = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
+
+
+def _said(error: Exception) -> str:
+    """Return what the server said, or the last line of what the library says of a server that it did not reach."""
+    cause = getattr(error, "orig", error)
+    diag = getattr(cause, "diag", None)
+    lines = (getattr(diag, "message_primary", None) or str(cause)).strip().splitlines()
+    return lines[-1].strip().rstrip(".") if lines else type(cause).__name__
 
 
 def is_duplicate(error: Exception) -> bool:
@@ -259,9 +271,9 @@ def is_lost(error: Exception) -> bool:
     if isinstance(cause, psycopg.InterfaceError):
         return True
     state = getattr(cause, "sqlstate", None)
-    return isinstance(cause, psycopg.OperationalError) and (
-        state is None or state.startswith("08") or state in {"57P01", "57P02", "57P03", "57P05", "25P03"}
-    )
+    if state is None:
+        return isinstance(cause, psycopg.OperationalError)
+    return state.startswith("08") or state in _ENDED
 
 
 async def weakness(connection: AsyncConnection) -> str:

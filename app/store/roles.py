@@ -96,7 +96,7 @@ def script(database: str) -> str:
 
 async def grant(connection: AsyncConnection) -> None:
     """Give each role its rights on every table there is, where the roles are there and the tables ours to give."""
-    await connection.exec_driver_sql(_GRANT)
+    await connection.execute(text(_GRANT))
 
 
 async def weakness(connection: AsyncConnection) -> str:

@@ -189,6 +189,16 @@ def version() -> str:
     return f"SQLite {sqlite3.sqlite_version}"
 
 
+def is_new_enough() -> bool:
+    """Whether the library has all that the tables need."""
+    return sqlite3.sqlite_version_info >= (3, 37)
+
+
+def is_made(address: URL) -> bool:
+    """Whether the file is there."""
+    return _path(address).exists()
+
+
 def _path(address: URL) -> Path:
     return Path(address.database or "").absolute()
 

@@ -33,6 +33,9 @@ _CODES = {
     "throttled": 429,
     "registry_invalid": 422,
     "database_busy": 503,
+    "store_busy": 503,
+    "store_away": 503,
+    "not_storable": 422,
 }
 _KINDS: tuple[tuple[type[AskfirstError], int], ...] = (
     (NotFound, 404),
