@@ -16,7 +16,7 @@ demo: $(VENV)/.runs
 	$(VENV)/bin/askfirst demo
 
 test: lint
-	$(PY) -m pytest --collect-only --quiet --require-laws >$(VENV)/collected || { tail -n 30 $(VENV)/collected; exit 1; }
+	$(PY) -m pytest --collect-only --quiet --require-laws --require-threats >$(VENV)/collected || { tail -n 30 $(VENV)/collected; exit 1; }
 	$(PY) -m pytest --numprocesses auto --maxprocesses 8 --dist loadscope $(EVERYTHING)
 
 test-all:

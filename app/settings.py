@@ -5,12 +5,13 @@ It opens nothing and makes nothing: what has to exist at the first start is made
 
 import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.flow.ports import Limits
+from app.flow.yaml_reader import seconds_of
 
 
 def _data_dir() -> Path:
@@ -18,6 +19,21 @@ def _data_dir() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/askfirst")
     return Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local/state")) / "askfirst-server"
+
+
+def _duration(value: object) -> object:
+    """Read ``15m`` as seconds; a bare number is seconds already."""
+    seconds = seconds_of(value.strip()) if isinstance(value, str) else None
+    return value if seconds is None else seconds
+
+
+def _off_or_calm(seconds: float) -> float:
+    if 0 < seconds < 10:
+        raise ValueError("0 for never, or at least 10s")
+    return seconds
+
+
+Duration = Annotated[float, BeforeValidator(_duration)]
 
 
 class Settings(BaseSettings):
@@ -36,6 +52,23 @@ class Settings(BaseSettings):
     probe_timeout_seconds: float = Field(20, ge=1, description="A host that takes longer counts as unreachable.")
     run_timeout_seconds: float = Field(900, ge=10, description="How long a run is followed before it is looked up.")
     settle_timeout_seconds: float = Field(60, ge=5, description="How long a service may take to come back.")
+    by_hand_seconds: float = Field(3600, ge=60, description="How long a person has to restart a manual service.")
+    # Often enough to find what is wrong before somebody needs it; a probe of a crowded host costs it half a second.
+    sweep_every: Annotated[Duration, AfterValidator(_off_or_calm)] = Field(
+        900,
+        ge=0,
+        le=86_400,
+        description="How often each host is looked at unasked, such as 15m; 0: never.",
+    )
+    sweep_grace: Duration = Field(
+        300, ge=0, description="How much later than that a proof still counts as fresh: hosts wait for each other."
+    )
+    sweep_hosts_at_once: int = Field(
+        8,
+        ge=1,
+        le=16,
+        description="How many hosts are swept at once: of the 20 that connect at once the rest is clicks'.",
+    )
 
     @model_validator(mode="after")
     def _fill(self) -> Self:
@@ -55,4 +88,8 @@ class Settings(BaseSettings):
             probe_timeout_seconds=self.probe_timeout_seconds,
             run_timeout_seconds=self.run_timeout_seconds,
             settle_timeout_seconds=self.settle_timeout_seconds,
+            by_hand_seconds=self.by_hand_seconds,
+            sweep_every_seconds=self.sweep_every,
+            sweep_grace_seconds=self.sweep_grace,
+            sweep_hosts_at_once=self.sweep_hosts_at_once,
         )

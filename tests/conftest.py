@@ -1,10 +1,9 @@
-"""How the suite is collected: which tests need what, and that no law goes without one.
+"""How the suite is collected: which tests need what, and that no law and no threat in reach goes without one.
 
 Tests in `tests/lab` and `tests/browser` carry their marker by their folder. They are skipped, with what they lacked,
 until `--lab` or `--browser` asks for them. Fixtures live beside the tests that use them, not here.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+from tests.threats import REACHED, WAITING
 
 LAWS = range(1, 14)
 WHOLE = ("tests/lab/", "tests/browser/", "tests/integration/demo/test_demo.py")
@@ -30,12 +31,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, need in NEEDS.items():
         group.addoption(f"--{name}", action="store_true", help=f"run the tests marked {name}: {need}")
     group.addoption("--require-laws", action="store_true", help="refuse the collection if a law of 1 to 13 has no test")
+    group.addoption("--require-threats", action="store_true", help="the same for each threat of tests/threats.py")
     group.addoption("--no-skips", action="store_true", help="fail if a test was skipped or expected to fail")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--require-laws") and config.getoption("numprocesses", None):
-        raise pytest.UsageError("--require-laws counts in one process: run it with --collect-only and without -n")
+    counts = [option for option in ("--require-laws", "--require-threats") if config.getoption(option)]
+    if counts and config.getoption("numprocesses", None):
+        raise pytest.UsageError(f"{counts[0]} counts in one process: run it with --collect-only and without -n")
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m and -k take tests away
@@ -50,8 +53,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=need))
     problems = [f"{item.nodeid}: {problem}" for item in items for problem in _bad_marks(item)]
     if config.getoption("--require-laws"):
-        kept = {mark.args[0] for item in items for mark in item.iter_markers("law") if mark.args}
+        kept = _named(items, "law")
         problems += [f"law {law} has no test: mark one with @pytest.mark.law({law})" for law in LAWS if law not in kept]
+    if config.getoption("--require-threats"):
+        kept = _named(items, "threat")
+        problems += [f"threat {row} has no test ({what})" for row, what in REACHED.items() if row not in kept]
+        problems += [
+            f"threat {row} has a test: it no longer waits for {what}" for row, what in WAITING.items() if row in kept
+        ]
     if problems:
         raise pytest.UsageError(*problems)
 
@@ -71,13 +80,17 @@ class ByFolder(LoadScopeScheduling):
         return next((whole for whole in WHOLE if nodeid.startswith(whole)), nodeid)
 
 
+def _named(items: list[pytest.Item], mark: str) -> set[object]:
+    return {each.args[0] for item in items for each in item.iter_markers(mark) if each.args}
+
+
 def _bad_marks(item: pytest.Item) -> Iterator[str]:
     for mark in item.iter_markers("law"):
         if len(mark.args) != 1 or mark.args[0] not in LAWS:
             yield f"law{mark.args} is not one law of 1 to 13"
     for mark in item.iter_markers("threat"):
-        if len(mark.args) != 1 or not re.fullmatch(r"[A-Z]\d{1,2}", str(mark.args[0])):
-            yield f"threat{mark.args} is not one entry of the threat model, such as B4"
+        if len(mark.args) != 1 or mark.args[0] not in REACHED | WAITING:
+            yield f"threat{mark.args} is not one entry of tests/threats.py, such as B4"
 
 
 @pytest.hookimpl(trylast=True)

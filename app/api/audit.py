@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import StreamingResponse
 
-from app.api import schemas, shapes
+from app.api import filters, schemas, shapes
 from app.api.deps import Caller, Reader, may_audit
 from app.api.replies import problems
 from app.store import history
@@ -24,7 +24,7 @@ Auditor = Annotated[Caller, Depends(_auditor)]
 
 
 @router.get("", responses=problems(408), operation_id="listEvents")
-async def everything(caller: Auditor, wanted: Annotated[schemas.AuditPageFilter, Query()]) -> schemas.AuditPage:
+async def everything(caller: Auditor, wanted: Annotated[filters.AuditPageFilter, Query()]) -> schemas.AuditPage:
     """List events that fit, newest first. For the roles auditor and admin."""
     page = await history.page(caller.world.db, _filter(wanted), before=wanted.before, limit=wanted.limit)
     return schemas.AuditPage(entries=[shapes.entry(each) for each in page.rows], before=page.before)
@@ -42,7 +42,7 @@ async def everything(caller: Auditor, wanted: Annotated[schemas.AuditPageFilter,
     },
     operation_id="exportEvents",
 )
-async def export(caller: Auditor, wanted: Annotated[schemas.AuditExportFilter, Query()]) -> StreamingResponse:
+async def export(caller: Auditor, wanted: Annotated[filters.AuditExportFilter, Query()]) -> StreamingResponse:
     """Export every event that fits, as JSON lines (with the bytes and hashes of each row) or CSV."""
     given = {"jsonl": history.events_as_json_lines, "csv": history.events_as_csv}
     lines: AsyncIterator[str] = given[wanted.format](caller.world.db, _filter(wanted))
@@ -50,7 +50,7 @@ async def export(caller: Auditor, wanted: Annotated[schemas.AuditExportFilter, Q
     return StreamingResponse(lines, media_type=_MEDIA[wanted.format], headers={"Content-Disposition": name})
 
 
-def _filter(wanted: schemas.AuditFilter) -> history.Filter:
+def _filter(wanted: filters.AuditFilter) -> history.Filter:
     return history.Filter(
         type=wanted.type,
         by=wanted.by,

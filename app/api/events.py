@@ -2,7 +2,7 @@
 
 The id of each item is ``VERSION:LINES``: how many events and how many lines of output are told by then. A client that
 comes back with ``Last-Event-ID`` misses nothing and hears nothing twice. Reading it changes nothing. A token that was
-revoked meanwhile hears nothing more.
+revoked meanwhile hears nothing more: that is asked before each item, and each minute where nothing happens.
 """
 
 from collections.abc import AsyncIterator
@@ -23,6 +23,7 @@ from app.store import output, people, requests
 
 router = APIRouter(prefix="/requests", tags=["requests"])
 _POLL_SECONDS = 1.0
+_CHECK_SECONDS = 60.0
 _GROWING = frozenset({State.RUNNING, State.UNKNOWN})
 _ITEMS = (
     "Each item's event says what its data is: `happened` a Happened, `printed` a Printed, at last `ended` an Ended."
@@ -51,14 +52,20 @@ async def follow(
 ) -> AsyncIterator[ServerSentEvent]:
     """Follow a request: items `happened`, `printed` and, at the end, `ended`; a comment every 15 s keeps it open."""
     version, _, line = last_event_id.partition(":")
+    clock = caller.world.clock.now
+    checked = clock()
     with streams.open(caller.person.id):
         async for item in _items(caller.world, asked.id, int(version or 0), int(line or 0)):
-            if not await caller.is_still_let_in():
-                return
-            yield item
+            if item is not None or clock() - checked >= _CHECK_SECONDS:
+                checked = clock()
+                if not await caller.is_still_let_in():
+                    return
+            if item is not None:
+                yield item
 
 
-async def _items(world: World, request_id: str, version: int, line: int) -> AsyncIterator[ServerSentEvent]:
+async def _items(world: World, request_id: str, version: int, line: int) -> AsyncIterator[ServerSentEvent | None]:
+    """Yield what is new, and None from time to time where nothing is."""
     cutter = Cutter()
     names = await people.names(world.db)
     while True:
@@ -75,6 +82,7 @@ async def _items(world: World, request_id: str, version: int, line: int) -> Asyn
         if asked.state in ENDED:
             yield _item("ended", schemas.Ended(state=asked.state, outcome=visible(asked.outcome)), version, line)
             return
+        yield None
         await world.news.wait(request_id, _POLL_SECONDS)
 
 

@@ -4,12 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from app.api import schemas, shapes
+from app.api import filters, schemas, shapes
 from app.api.deps import Asker, Reader, refuse_twice_in_the_body
 from app.api.replies import problems
 from app.core.lifecycle import Request as Asked
 from app.flow import decide
 from app.flow.ask import ask
+from app.flow.ask import insist as give_reason
 from app.store import requests
 
 router = APIRouter(prefix="/requests", tags=["requests"])
@@ -34,13 +35,22 @@ async def create(
     caller: Asker, body: schemas.Ask, request: Request, response: Response, idempotency_key: Key = None
 ) -> schemas.Request:
     """Ask for a restart. The host proves the claim first; then a person who is not you decides."""
-    asked = await ask(caller.world, caller.person, body.service, body.reason, ticket=body.ticket, key=idempotency_key)
+    asked = await ask(
+        caller.world,
+        caller.person,
+        body.service,
+        body.reason,
+        ticket=body.ticket,
+        key=idempotency_key,
+        action=body.action,
+        said=body.said,
+    )
     response.headers["Location"] = f"/api/v1/requests/{asked.id}"
     return await _shown(caller, asked, request)
 
 
 @router.get("", responses=problems(408), operation_id="listRequests")
-async def everything(caller: Reader, wanted: Annotated[schemas.RequestFilter, Query()]) -> schemas.RequestPage:
+async def everything(caller: Reader, wanted: Annotated[filters.RequestFilter, Query()]) -> schemas.RequestPage:
     """List requests that fit, newest first."""
     me = caller.person.id
     page = await requests.page(
@@ -73,6 +83,18 @@ async def cancel(caller: Asker, request_id: str, request: Request) -> schemas.Re
     """Take a request back before it runs: whoever asked may, and an admin."""
     asked = await requests.load(caller.world.db, request_id)
     return await _shown(caller, await decide.cancel(caller.world, caller.person, asked.id), request)
+
+
+@router.post(
+    "/{request_id}/insist",
+    responses=problems(404, 408, 409, 413),
+    operation_id="insist",
+    dependencies=[Depends(refuse_twice_in_the_body)],
+)
+async def insist(caller: Asker, request_id: str, body: schemas.Insist, request: Request) -> schemas.Request:
+    """Add the stronger reason that a restart asks for where the host shows no sign of need: whoever asked may."""
+    asked = await requests.load(caller.world.db, request_id)
+    return await _shown(caller, await give_reason(caller.world, caller.person, asked.id, body.reason), request)
 
 
 async def _shown(caller: Asker | Reader, asked: Asked, request: Request) -> schemas.Request:

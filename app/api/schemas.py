@@ -4,19 +4,21 @@ They hold no rule besides form: what may be asked, seen or cancelled is decided 
 Text that came from a host or a person is made visible before it gets here (law 13), so it is safe in a terminal too.
 """
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
+from app.core.checklist import Certainty
+from app.core.discovery import Standing
+from app.core.freshness import Freshness
 from app.core.lifecycle import State
 from app.core.verdict import Answer, Code
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
 
 
-Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(3000, 1, 1, tzinfo=UTC))]
-Key = Annotated[int, Field(ge=1, lt=1 << 53)]
+Askable = Literal["restart", "reload", "daemon-reload"]
+Sayable = Literal["committed"]
 
 
 class _Model(BaseModel):
@@ -77,6 +79,23 @@ class CheckResult(_Model):
     seen: str = Field(examples=["10.0.0.1"])
 
 
+class Offer(_Model):
+    """What would do instead of a restart, by the last proof: ask for it as `action`."""
+
+    action: Askable
+    argv: list[str] = Field(examples=[["systemctl", "reload", "gui.service"]])
+    words: str = Field(description="What it does, in a sentence.")
+
+
+class Point(_Model):
+    """One point of a request's checklist. `said` is somebody's word, which is no proof."""
+
+    name: str = Field(examples=["committed"])
+    question: str = Field(examples=["Is the code committed and pushed?"])
+    certainty: Certainty
+    text: str
+
+
 class Verification(_Model):
     """What the host proves about a claim, at one time."""
 
@@ -87,16 +106,19 @@ class Verification(_Model):
     identity: list[str] = Field(description="The identity lines, as the gate printed them.")
     checks: list[CheckResult]
     near: list[str] = Field(description="Like names that the manager knows: a question, never taken.")
+    offers: list[Offer] = Field([], description="What would do instead of a restart, the gentlest first.")
     next: str = Field(description="What to do next, empty where nothing is to be done.")
     taken_at: AwareDatetime
 
 
 class Proof(_Model):
-    """The last proof of a service, as far as there is one since its entry last changed."""
+    """The last look at a service, as far as there is one since its entry last changed."""
 
     verdict: Code
     need: Answer
     at: AwareDatetime
+    held: Code | None = Field(description="The verdict that holds: a single look that saw nothing changes none.")
+    held_since: AwareDatetime | None
 
 
 class Service(_Model):
@@ -113,6 +135,9 @@ class Service(_Model):
     ports: list[int] = Field(examples=[[5050]])
     checks: list[str] = Field(examples=[["tftp.server is 172.22.147.18"]])
     docs: str
+    freshness: Freshness = Field(description="What the last proof is worth now; a look that saw nothing is no proof.")
+    freshness_why: str = Field(description="Why, in a sentence; empty where it is fresh.", examples=[""])
+    proved_at: AwareDatetime | None = Field(description="When a look last saw it; null where none has.")
     proof: Proof | None
 
 
@@ -166,12 +191,51 @@ class BlindSpot(_Model):
     about: str = Field(description="The service or manager it is about; empty: the whole host.")
 
 
+class ClaimJudged(_Model):
+    """A registered service, and the verdict on its claim by this look."""
+
+    service: str
+    verdict: Code
+
+
+class Suggestion(_Model):
+    """What an editor could register a thing as. Nothing is registered by it."""
+
+    name: str
+    manager: str
+    unit: str
+    user: str | None
+    path: str | None
+    ports: list[int]
+
+
+class Thing(_Model):
+    """One thing that runs, listening or not: a manager's unit, or a tree of processes that nobody keeps."""
+
+    standing: Standing = Field(description="`system`: it is the machine's own, or only keeps others.")
+    manager: str = Field(description="`none` where nobody keeps it, empty where nobody could be seen.")
+    unit: str | None = Field(description="The manager's own name for it.")
+    is_believed: bool = Field(description="Whether the manager's own process and its own list confirm it.")
+    evidence: str
+    pid: int | None = Field(description="Its main process; null where none could be seen.")
+    user: str
+    command: str
+    path: str | None = Field(description="The folder that its main process works in.")
+    since: AwareDatetime | None = Field(description="When its main process started, by the host's clock.")
+    processes: int = Field(description="How many of its processes were looked at.")
+    ports: list[int]
+    claims: list[ClaimJudged]
+    suggestion: Suggestion | None
+
+
 class Discovery(_Model):
-    """What listens on a host now, and what of it nobody has registered."""
+    """What runs on a host now, and what of it nobody has registered."""
 
     host: str
     taken_at: AwareDatetime
     listeners: list[Listener]
+    running: list[Thing]
+    lost: list[ClaimJudged] = Field(description="Claims about this host that fit nothing that runs there.")
     blind: list[BlindSpot]
 
 
@@ -188,6 +252,12 @@ class Ask(_Model):
     service: Name = Field(description="The exact name of a registered service.")
     reason: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
     ticket: Annotated[str, StringConstraints(max_length=200)] = ""
+    action: Askable = Field(
+        "restart", description="What is asked for; `offers` of a verification names what is gentler."
+    )
+    said: Annotated[list[Sayable], Field(max_length=8)] = Field(
+        [], description="Points of the checklist that you say are so. They are logged as said, not as proved."
+    )
 
 
 class Approval(_Model):
@@ -203,6 +273,19 @@ class Warrant(_Model):
     digest: str
     short_digest: str = Field(examples=["7F3K-92QD"])
     text: str
+
+
+class Insist(_Model):
+    """A stronger reason, where the host shows no sign that a restart is called for."""
+
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+
+
+class ByHand(_Model):
+    """A person restarts it, and says so on the page; at `until` the host is asked in any case."""
+
+    person: str
+    until: AwareDatetime | None
 
 
 class RequestRow(_Model):
@@ -240,9 +323,11 @@ class Request(_Model):
     service: str
     host: str
     environment: str
+    action: str = Field(examples=["restart"])
     requester: str
     reason: str
     stronger_reason: str
+    said: list[str] = Field(description="What the requester said is so; nothing has proved it.")
     ticket: str
     asked_at: AwareDatetime
     changed_at: AwareDatetime
@@ -256,6 +341,9 @@ class Request(_Model):
     exit_status: int | None
     outcome: str
     after: Verification | None = Field(description="What the host proved after the run.")
+    gone: list[str] = Field(description="Identity lines of before the run that are no more after it.")
+    checklist: list[Point]
+    by_hand: ByHand | None = Field(description="Who restarts it by hand, where nothing is run.")
     url: str = Field(description="The page on which a person decides.")
 
 
@@ -280,48 +368,6 @@ class AuditPage(_Model):
 
     entries: list[AuditEntry]
     before: int | None
-
-
-class _Query(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    service: Annotated[str, StringConstraints(max_length=40)] = ""
-    host: Annotated[str, StringConstraints(max_length=40)] = ""
-    since: Moment | None = Field(None, description="From then on.")
-    until: Moment | None = Field(None, description="Before then.")
-
-
-class RequestFilter(_Query):
-    """What is looked for; a field that is left out asks for nothing."""
-
-    requester: Annotated[str, StringConstraints(max_length=40)] = Field("", description="A person's id, or `me`.")
-    approver: Annotated[str, StringConstraints(max_length=40)] = Field("", description="A person's id, or `me`.")
-    state: State | None = None
-    verdict: Code | None = None
-    q: Annotated[str, StringConstraints(max_length=200)] = Field("", description="Words of the reason.")
-    before: Key | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
-
-
-class AuditFilter(_Query):
-    """What is looked for; a field that is left out asks for nothing."""
-
-    type: Annotated[str, StringConstraints(max_length=40)] = ""
-    by: Annotated[str, StringConstraints(max_length=40)] = ""
-    request: Annotated[str, StringConstraints(max_length=40)] = ""
-
-
-class AuditPageFilter(AuditFilter):
-    """A filter, and where a page begins."""
-
-    before: Key | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
-
-
-class AuditExportFilter(AuditFilter):
-    """A filter, and the form of the export."""
-
-    format: Literal["jsonl", "csv"] = "jsonl"
 
 
 class Happened(_Model):

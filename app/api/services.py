@@ -1,14 +1,21 @@
 """Services: what is registered, what was last proved of it, and a proof now."""
 
+from collections.abc import Mapping
+
 from fastapi import APIRouter
 
 from app.api import schemas, shapes
 from app.api.deps import Reader
 from app.api.replies import problems
+from app.core.registry import Registry
+from app.core.service import Service
 from app.flow.ask import named
+from app.flow.freshness import worth_of
 from app.flow.limits import probes
+from app.flow.ports import World
 from app.flow.prove import look, remember
 from app.store import services
+from app.store.services import Proof
 
 router = APIRouter(prefix="/services", tags=["services"])
 
@@ -20,7 +27,7 @@ async def everything(caller: Reader) -> schemas.ServiceList:
     proofs = await services.proofs(caller.world.db)
     return schemas.ServiceList(
         revision=registry.revision,
-        services=[shapes.service(each, registry, proofs.get(each.name)) for each in registry.services],
+        services=[_shown(caller.world, each, registry, proofs) for each in registry.services],
     )
 
 
@@ -29,7 +36,7 @@ async def one(caller: Reader, name: str) -> schemas.Service:
     """Show one service. The name is exact; like names come back as a question."""
     registry = await services.registry(caller.world.db)
     proofs = await services.proofs(caller.world.db)
-    return shapes.service(named(registry, name), registry, proofs.get(name))
+    return _shown(caller.world, named(registry, name), registry, proofs)
 
 
 @router.post("/{name}/verify", responses=problems(404, 429), operation_id="verifyService")
@@ -41,3 +48,8 @@ async def verify(caller: Reader, name: str) -> schemas.Verification:
         seen = await look(caller.world, registry, service)
     await remember(caller.world, seen)
     return shapes.verification(service.name, seen.evidence())
+
+
+def _shown(world: World, entry: Service, registry: Registry, proofs: Mapping[str, Proof]) -> schemas.Service:
+    proof = proofs.get(entry.name)
+    return shapes.service(entry, registry, proof, worth_of(world, proof))

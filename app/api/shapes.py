@@ -6,15 +6,19 @@ from datetime import UTC, datetime
 from app.api import schemas
 from app.core import facts as seen
 from app.core import service as claims
-from app.core.display import argv, visible
+from app.core.discovery import Port, Running
+from app.core.display import argv, masked, visible
 from app.core.errors import Unreachable
+from app.core.freshness import Worth
 from app.core.lifecycle import ENDED, State
 from app.core.lifecycle import Request as Asked
 from app.core.registry import Registry
-from app.core.verdict import Code
+from app.core.verdict import Answer, Code
+from app.core.warrant import read as read_warrant
 from app.core.warrant import short_digest
 from app.flow import evidence
-from app.flow.discover import Discovery, Seen
+from app.flow.checklist import checklist
+from app.flow.discover import Discovery
 from app.flow.evidence import Evidence
 from app.flow.ports import World
 from app.ssh.keys import fingerprint, pinned
@@ -44,8 +48,8 @@ def moment(at: float) -> datetime:
     return datetime.fromtimestamp(round(at, 3), UTC)
 
 
-def service(entry: claims.Service, registry: Registry, proof: Proof | None) -> schemas.Service:
-    """Show a registered service with its last proof."""
+def service(entry: claims.Service, registry: Registry, proof: Proof | None, worth: Worth) -> schemas.Service:
+    """Show a registered service with its last proof, and what that is worth now."""
     host = registry.host(entry.host)
     return schemas.Service(
         name=entry.name,
@@ -59,7 +63,10 @@ def service(entry: claims.Service, registry: Registry, proof: Proof | None) -> s
         ports=list(entry.ports),
         checks=[visible(check.label) for check in entry.checks],
         docs=visible(entry.docs, 10_000, "\n"),
-        proof=schemas.Proof(verdict=Code(proof.verdict), need=proof.need, at=moment(proof.at)) if proof else None,
+        freshness=worth.freshness,
+        freshness_why=worth.why,
+        proved_at=moment(worth.proved_at) if worth.proved_at else None,
+        proof=_proof(proof) if proof else None,
     )
 
 
@@ -106,17 +113,23 @@ def verification(name: str, proof: Evidence) -> schemas.Verification:
             for each in proof.checks
         ],
         near=[visible(each) for each in verdict.near],
+        offers=[
+            schemas.Offer(action=each.action.value, argv=list(each.argv), words=each.words)
+            for each in evidence.gentler(proof)
+        ],
         next=visible(verdict.next_step),
         taken_at=moment(proof.taken_at),
     )
 
 
 def discovery(found: Discovery) -> schemas.Discovery:
-    """Show what listens on a host."""
+    """Show what runs on a host."""
     return schemas.Discovery(
         host=found.host.name,
         taken_at=moment(found.at),
-        listeners=[_listener(each) for each in found.seen],
+        listeners=[_listener(each, port) for each, port in found.listening],
+        running=[_thing(each) for each in found.running],
+        lost=[schemas.ClaimJudged(service=each.service, verdict=each.verdict) for each in found.lost],
         blind=[_blind(each) for each in found.facts.blind],
     )
 
@@ -144,24 +157,28 @@ async def request(world: World, asked: Asked, base_url: str) -> schemas.Request:
     texts = await requests.texts(db, filter(None, (asked.reason_text, asked.ticket_text, asked.insisted_text)))
     names = await people.names(db)
     before, after = await evidence.of(db, asked), await evidence.of_outcome(db, asked)
+    warrant = await requests.text(db, asked.warrant) if asked.warrant else None
+    listed = checklist(asked, before, after, read_warrant(warrant) if warrant else None, names)
     return schemas.Request(
         id=asked.id,
         short_id=asked.short_id,
         version=asked.version,
         state=asked.state,
         has_ended=asked.state in ENDED,
-        next=_NEXT[asked.state],
+        next=_next(asked, before),
         service=asked.service,
         host=asked.host,
         environment=asked.environment,
+        action=asked.action,
         requester=visible(names.get(asked.requester, asked.requester)),
         reason=visible(texts.get(asked.reason_text, ""), 4096, "\n"),
         stronger_reason=visible(texts.get(asked.insisted_text, ""), 4096, "\n"),
+        said=list(asked.said),
         ticket=visible(texts.get(asked.ticket_text, "")),
         asked_at=moment(asked.asked_at),
         changed_at=moment(asked.changed_at),
         verification=verification(asked.service, before) if before else None,
-        warrant=await _warrant(world, asked),
+        warrant=_warrant(asked, warrant),
         approvers=asked.approvers,
         groups=[list(groups) for groups in asked.groups],
         approvals=[
@@ -173,6 +190,12 @@ async def request(world: World, asked: Asked, base_url: str) -> schemas.Request:
         exit_status=asked.exit_status,
         outcome=visible(asked.outcome),
         after=verification(asked.service, after) if after else None,
+        gone=[visible(line) for line in after.gone] if after else [],
+        checklist=[
+            schemas.Point(name=each.name, question=each.question, certainty=each.certainty, text=visible(each.text))
+            for each in listed
+        ],
+        by_hand=_by_hand(asked, names),
         url=f"{base_url}/requests/{asked.id}",
     )
 
@@ -194,6 +217,16 @@ def entry(one: history.Entry) -> schemas.AuditEntry:
     )
 
 
+def _proof(last: Proof) -> schemas.Proof:
+    return schemas.Proof(
+        verdict=Code(last.verdict),
+        need=Answer(last.need),
+        at=moment(last.at),
+        held=Code(last.held) if last.held else None,
+        held_since=moment(last.since) if last.held else None,
+    )
+
+
 def _fingerprints(entry: claims.Host) -> list[str]:
     try:
         return [fingerprint(key) for key in pinned(entry)] if entry.host_keys else []
@@ -201,26 +234,69 @@ def _fingerprints(entry: claims.Host) -> list[str]:
         return ["not a key"]
 
 
-async def _warrant(world: World, asked: Asked) -> schemas.Warrant | None:
-    text = await requests.text(world.db, asked.warrant) if asked.warrant else None
+def _next(asked: Asked, before: Evidence | None) -> str:
+    if asked.is_by_hand and asked.state is State.RUNNING:
+        return "A person restarts it by hand, and says on the page `url` that it is done. Nothing is run."
+    if asked.state is State.WAITING and before and before.need.answer is Answer.NOT_NEEDED and not asked.insisted_text:
+        return f"The host shows no sign of need: give a stronger reason (`insist`). {_NEXT[asked.state]}"
+    return _NEXT[asked.state]
+
+
+def _by_hand(asked: Asked, names: Mapping[str, str]) -> schemas.ByHand | None:
+    if not asked.is_by_hand:
+        return None
+    until = moment(asked.by_hand_until) if asked.by_hand_until else None
+    return schemas.ByHand(person=visible(names.get(asked.by_hand_of, asked.by_hand_of)), until=until)
+
+
+def _warrant(asked: Asked, text: str | None) -> schemas.Warrant | None:
     if text is None:
         return None
     return schemas.Warrant(digest=asked.digest, short_digest=short_digest(asked.digest), text=text)
 
 
-def _listener(each: Seen) -> schemas.Listener:
-    process, owner = each.process, each.owner
+def _listener(each: Running, port: Port) -> schemas.Listener:
+    main = each.main
     return schemas.Listener(
-        port=each.port,
-        address=visible(each.address),
-        pid=process.pid if process else None,
-        user=visible(process.user) if process else "",
-        command=argv(process.argv) if process else "",
-        manager=owner.manager if owner else "",
-        unit=visible(owner.unit) if owner and owner.unit is not None else None,
-        is_believed=owner.is_believed if owner else False,
-        evidence=visible(owner.evidence) if owner else "",
-        service=each.service,
+        port=port.port,
+        address=visible(port.address),
+        pid=main.pid if main else None,
+        user=visible(main.user) if main else "",
+        command=argv(main.argv) if main else "",
+        manager=each.manager,
+        unit=visible(each.unit) if each.unit is not None else None,
+        is_believed=each.is_believed,
+        evidence=visible(masked(each.evidence)),
+        service=each.claims[0].service if each.claims else None,
+    )
+
+
+def _thing(each: Running) -> schemas.Thing:
+    main, claim = each.main, each.claim
+    return schemas.Thing(
+        standing=each.standing,
+        manager=each.manager,
+        unit=visible(each.unit) if each.unit is not None else None,
+        is_believed=each.is_believed,
+        evidence=visible(masked(each.evidence)),
+        pid=main.pid if main else None,
+        user=visible(main.user) if main else "",
+        command=argv(main.argv) if main else "",
+        path=visible(main.cwd) if main and main.cwd is not None else None,
+        since=moment(main.started_at) if main else None,
+        processes=len(each.processes),
+        ports=sorted({held.port for held in each.ports}),
+        claims=[schemas.ClaimJudged(service=one.service, verdict=one.verdict) for one in each.claims],
+        suggestion=None
+        if claim is None
+        else schemas.Suggestion(
+            name=claim.name,
+            manager=claim.manager,
+            unit=claim.unit,
+            user=claim.user,
+            path=claim.path,
+            ports=list(claim.ports),
+        ),
     )
 
 

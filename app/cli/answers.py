@@ -7,6 +7,7 @@ where NO_COLOR is set.
 
 import asyncio
 import json
+import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable
@@ -114,6 +115,7 @@ def finish(run: Callable[[], Awaitable[Answer]], *, as_json: bool = False) -> No
 
 def attempt(run: Callable[[], Awaitable[T]], *, as_json: bool = False) -> T:
     """Do something and return what it gives; what goes wrong is told in a sentence, and ends the command."""
+    log_from(logging.ERROR)
     try:
         return asyncio.run(_awaited(run))
     except AskfirstError as error:
@@ -147,6 +149,23 @@ def fail(error: AskfirstError, *, as_json: bool = False) -> NoReturn:
     for text in (error.message, error.next_step):
         typer.echo(visible(text, 10_000), err=True)
     raise typer.Exit(next(status for kind, status in _EXITS if isinstance(error, kind)))
+
+
+def log_from(level: int) -> None:
+    """Write our own log to standard error, one JSON object a line. A trace shows lines, never what they held.
+
+    Standard output is the answer's.
+    """
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 async def acting(world: World, email: str, alone: Role | None = None) -> Person:

@@ -18,10 +18,11 @@ from sqlalchemy import text
 
 from app.cli.answers import Answer, AsJson, Exit, Line, Wiring, finish
 from app.core.errors import AskfirstError, Refused
+from app.core.events import iso
 from app.core.policy import Role
 from app.settings import Settings
 from app.ssh.keys import ClientKey, fingerprint
-from app.store import dialect, history, people, services, sqlite
+from app.store import dialect, history, people, services, sqlite, sweeps
 from app.store.engine import Database, open_database
 from app.store.log import Tx
 
@@ -116,7 +117,8 @@ async def _of_the_database(settings: Settings) -> list[Checked]:
             _people,
             _registry,
         )
-        return [Checked("database", True, f"{name}, of this version"), *[await check(db) for check in checks]]
+        found = [Checked("database", True, f"{name}, of this version"), *[await check(db) for check in checks]]
+        return [*found, await _sweeps(db, settings)]
     finally:
         await db.close()
 
@@ -193,6 +195,26 @@ async def _registry(db: Database) -> Checked:
     if bare := sorted({host.environment for host in registry.hosts} - ruled):
         return Checked("registry", False, f"no policy for {', '.join(bare)}", "Nobody can approve there: add one.")
     return Checked("registry", True, f"{len(registry.hosts)} hosts, {len(registry.services)} services")
+
+
+async def _sweeps(db: Database, settings: Settings) -> Checked:
+    """Say whether every host that has a service was looked at in time."""
+    hosts = sorted({each.host for each in (await services.registry(db)).services})
+    if not settings.sweep_every:
+        return Checked(
+            "sweeps", None, "ASKFIRST_SWEEP_EVERY is 0: nothing is looked at unasked", "Set it, such as 15m."
+        )
+    if not hosts:
+        return Checked("sweeps", None, "no service yet that could be looked at")
+    swept, now = await sweeps.every(db), time.time()
+    patience = settings.sweep_every + settings.sweep_grace
+    late = [name for name in hosts if name not in swept or now - swept[name].at > patience]
+    if late:
+        last = max((each.at for each in swept.values()), default=0.0)
+        when = f"the last sweep of any host was at {iso(last)}" if last else "no host ever was"
+        seen = f"{len(late)} of {len(hosts)} hosts not swept in the last {patience:.0f} s, such as {late[0]}; {when}"
+        return Checked("sweeps", False, seen, "Start a worker with `askfirst serve`, or read its log.")
+    return Checked("sweeps", True, f"{len(hosts)} hosts, each in the last {patience:.0f} s")
 
 
 def _data(each: Checked) -> dict[str, object]:

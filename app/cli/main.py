@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import audit, db, demo, doctor, freeze, host, registry, request, serve, token, user, verify
+from app.cli import audit, db, demo, discover, docs, doctor, freeze, host, registry, request, serve, token, user, verify
 
 app = typer.Typer(
     name="askfirst",
@@ -26,7 +26,8 @@ app.add_typer(user.app, name="user")
 app.add_typer(token.app, name="token")
 app.add_typer(registry.app, name="registry")
 app.command("verify")(verify.verify)
-app.command("discover")(verify.discover)
+app.command("discover")(discover.discover)
+app.command("docs")(docs.docs)
 app.add_typer(request.app, name="request")
 app.add_typer(host.app, name="host")
 app.add_typer(audit.app, name="audit")

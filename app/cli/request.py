@@ -8,8 +8,9 @@ from typer.core import TyperGroup
 
 from app.cli.answers import Answer, AsJson, Exit, Line, Wiring, finish, show
 from app.cli.server import Server, connected
+from app.core.manager import Action
 
-_COMMANDS = ("show",)
+_COMMANDS = ("show", "insist")
 _TONES = {
     "succeeded": "good",
     "waiting": "wait",
@@ -18,6 +19,7 @@ _TONES = {
     "settling": "wait",
     "open": "wait",
 }
+_CERTAINTIES = {"proved": "good", "not proved": "bad", "said": "wait"}
 
 
 class _AskFirst(TyperGroup):
@@ -45,12 +47,19 @@ def ask(
     *,
     reason: Annotated[str, typer.Option(help="Why; an approver reads it.")],
     ticket: Annotated[str, typer.Option(help="Where more is written.")] = "",
+    action: Annotated[
+        str, typer.Option(help="restart, or what `verify` offers instead: reload, daemon-reload.")
+    ] = Action.RESTART,
+    said: Annotated[
+        list[str] | None,
+        typer.Option(help="What you say is so, and no host can tell: committed. Logged as said, not as proved."),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end; 0 only if it succeeded.")] = False,
     token: Token = "",
     as_json: AsJson = False,
 ) -> None:
     """Ask for a restart of a service (the word ask may be left out)."""
-    body = {"service": service, "reason": reason, "ticket": ticket}
+    body = {"service": service, "reason": reason, "ticket": ticket, "action": action, "said": said or []}
 
     async def act(server: Server) -> Answer:
         asked = await server.post("/api/v1/requests", body, key=uuid.uuid4().hex)
@@ -75,6 +84,24 @@ def show_one(
 
     async def act(server: Server) -> Answer:
         return _shown(await server.get(f"/api/v1/requests/{request_id}"), is_over=False)
+
+    _with_server(context, token, act, as_json=as_json)
+
+
+@app.command("insist")
+def insist(
+    context: typer.Context,
+    request_id: Annotated[str, typer.Argument(metavar="ID", help="Such as R-7F3K, or the whole id.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why restart it although the host shows no sign of need.")],
+    token: Token = "",
+    as_json: AsJson = False,
+) -> None:
+    """Add the stronger reason that a restart without a sign of need asks for."""
+
+    async def act(server: Server) -> Answer:
+        asked = await server.post(f"/api/v1/requests/{request_id}/insist", {"reason": reason})
+        return Answer(asked, _lines(asked))
 
     _with_server(context, token, act, as_json=as_json)
 
@@ -111,7 +138,9 @@ def _shown(asked: dict[str, Any], *, is_over: bool) -> Answer:
 
 
 def _lines(asked: dict[str, Any]) -> tuple[Line | str, ...]:
-    head = f"{asked['short_id']} {asked['service']} on {asked['host']}: {asked['state'].upper().replace('_', ' ')}"
+    what = "" if asked["action"] == Action.RESTART else f"{asked['action']} of "
+    state = asked["state"].upper().replace("_", " ")
+    head = f"{asked['short_id']} {what}{asked['service']} on {asked['host']}: {state}"
     lines: list[Line | str] = [Line(head, _TONES.get(asked["state"], "bad"))]
     if asked["outcome"]:
         lines.append(f"  {asked['outcome']}")
@@ -123,6 +152,15 @@ def _lines(asked: dict[str, Any]) -> tuple[Line | str, ...]:
             for each in proof["findings"]
             if each["agrees"] is not True
         ]
+    lines += [
+        Line(f"  {each['certainty']:10} {each['question']} {each['text']}", _CERTAINTIES.get(each["certainty"], ""))
+        for each in asked["checklist"]
+    ]
+    if asked["by_hand"] and asked["state"] == "running":
+        until = f" until {asked['by_hand']['until']}" if asked["by_hand"]["until"] else ""
+        lines.append(
+            Line(f"  {asked['by_hand']['person']} restarts it by hand{until}, and says so on the page", "wait")
+        )
     lines += [f"  approved by {each['name']} at {each['at']}" for each in asked["approvals"]]
     if asked["warrant"]:
         lines.append(f"  warrant {asked['warrant']['short_digest']}")

@@ -7,15 +7,13 @@ process holds is a sentence, before anything is started.
 import logging
 import os
 import socket
-import sys
 from enum import StrEnum
 from typing import Annotated
 
-import structlog
 import typer
 import uvicorn
 
-from app.cli.answers import Wiring, attempt, show
+from app.cli.answers import Wiring, attempt, log_from, show
 from app.core.errors import Refused
 from app.flow.people import setup_link
 from app.store.engine import lock_for_serving
@@ -60,7 +58,7 @@ def serve(
 def server(*, is_quiet: bool = False) -> uvicorn.Server:
     """Return the web server over the application that the settings describe."""
     level = logging.CRITICAL if is_quiet else logging.INFO
-    _log_from(level)
+    log_from(level)
     config = uvicorn.Config(
         "app.main:create_app",
         factory=True,
@@ -76,20 +74,6 @@ def server(*, is_quiet: bool = False) -> uvicorn.Server:
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
     return uvicorn.Server(config)
-
-
-def _log_from(level: int) -> None:
-    """Write our own log to standard error, one JSON object a line. A trace shows lines, never what they held."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 def listening(address: str) -> socket.socket:

@@ -1,6 +1,6 @@
-"""Looking: ``verify`` lets the host prove a service's claim now, ``discover`` shows what truly listens on a host.
+"""``verify`` lets the host prove a service's claim now. It asks nobody and changes nothing on the host (law 2).
 
-Both ask nobody and change nothing (law 2). ``verify`` exits 0 for VERIFIED, 2 where the host could not be seen, else 1.
+It exits 0 for VERIFIED, 2 where the host could not be seen, else 1.
 """
 
 from typing import Annotated, Any
@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.answers import Answer, AsJson, Exit, Line, answer
-from app.core.display import argv
 from app.core.events import iso
 from app.core.verdict import Code
-from app.flow import discover as looking
+from app.flow import evidence
 from app.flow.ask import named
 from app.flow.evidence import Evidence
+from app.flow.freshness import worth_of
 from app.flow.ports import World
 from app.flow.prove import look, remember
 from app.store import services
@@ -33,20 +33,12 @@ def verify(
         claim = named(registry, service)
         seen = await look(world, registry, claim)
         await remember(world, seen)
-        proof = seen.evidence()
-        return Answer(data_of(claim.name, proof), tuple(lines_of(proof)), _exit(proof.verdict.code))
-
-    answer(context, act, as_json=as_json)
-
-
-def discover(
-    context: typer.Context, host: Annotated[str, typer.Argument(help="The host's name.")], as_json: AsJson = False
-) -> None:
-    """Show what listens on a host, who runs it, and what of it nobody has registered."""
-
-    async def act(world: World) -> Answer:
-        found = await looking.discover(world, host)
-        return Answer(_discovered(found), tuple(_listed(found)))
+        proof, worth = seen.evidence(), worth_of(world, await services.proof(world.db, claim.name))
+        data = {**data_of(claim.name, proof), "freshness": worth.freshness, "freshness_why": worth.why}
+        lines = lines_of(proof)
+        if proof.verdict.code in _NOT_SEEN and worth.proved_at:
+            lines.append(f"Last proved: {iso(worth.proved_at)} ({worth.freshness})")
+        return Answer(data, tuple(lines), _exit(proof.verdict.code))
 
     answer(context, act, as_json=as_json)
 
@@ -79,6 +71,9 @@ def data_of(service: str, proof: Evidence) -> dict[str, Any]:
         "identity": list(proof.identity),
         "checks": [{"label": each.label, "is_green": each.is_green, "seen": each.seen} for each in proof.checks],
         "near": list(verdict.near),
+        "offers": [
+            {"action": each.action, "argv": list(each.argv), "words": each.words} for each in evidence.gentler(proof)
+        ],
         "next": verdict.next_step,
         "taken_at": iso(proof.taken_at),
     }
@@ -99,6 +94,7 @@ def lines_of(proof: Evidence) -> list[Line | str]:
     lines += [f"  check    {each.label}: {each.seen}" for each in proof.checks]
     lines.append(f"Restart called for: {need.answer}")
     lines += [f"  sign     {each.text}" for each in need.signs]
+    lines += [f"  instead  {each.action}: {each.words}" for each in evidence.gentler(proof)]
     if verdict.next_step:
         lines.append(f"Next: {verdict.next_step}")
     return lines
@@ -108,39 +104,3 @@ def _exit(code: Code) -> Exit:
     if code is Code.VERIFIED:
         return Exit.YES
     return Exit.COULD_NOT_TELL if code in _NOT_SEEN else Exit.NO
-
-
-def _discovered(found: looking.Discovery) -> dict[str, Any]:
-    return {
-        "host": found.host.name,
-        "taken_at": iso(found.at),
-        "listeners": [
-            {
-                "port": each.port,
-                "address": each.address,
-                "pid": each.process.pid if each.process else None,
-                "user": each.process.user if each.process else "",
-                "command": argv(each.process.argv) if each.process else "",
-                "manager": each.owner.manager if each.owner else "",
-                "unit": each.owner.unit if each.owner else None,
-                "is_believed": each.owner.is_believed if each.owner else False,
-                "evidence": each.owner.evidence if each.owner else "",
-                "service": each.service,
-            }
-            for each in found.seen
-        ],
-        "blind": [{"what": each.what, "why": each.why, "about": each.about} for each in found.facts.blind],
-    }
-
-
-def _listed(found: looking.Discovery) -> list[Line | str]:
-    lines: list[Line | str] = [f"{'PORT':>6}  {'MANAGER':<13} {'NAME':<28} {'USER':<10} SERVICE"]
-    for each in found.seen:
-        manager = each.owner.manager if each.owner else "unseen"
-        unit = (each.owner.unit if each.owner else None) or "-"
-        user = each.process.user if each.process else "-"
-        service = each.service or "not registered"
-        text = f"{each.port:>6}  {manager:<13} {unit:<28} {user:<10} {service}"
-        lines.append(Line(text, "" if each.service else "wait"))
-    lines += [Line(f"unseen: {each.what}: {each.why}", "wait") for each in found.facts.blind]
-    return lines

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from app.core.display import argv, moment, span, visible
 from app.core.facts import Writable
 from app.core.manager import Nearness
+from app.core.owner import NOBODY
 from app.core.ways import Holder, Ways
 
 AGAIN = "Ask again: the host changed while it was looked at."
@@ -88,8 +89,10 @@ def wrong_manager(holder: Holder, ways: Ways) -> str:
     owner = holder.owner
     manager = ways.managers.get(owner.manager)
     who = process_words(holder, ways)
-    if owner.nearness is Nearness.NOBODY or manager is None:
+    if owner.manager == NOBODY or manager is None:
         return f"No manager runs {who}, so nothing can restart it. {_ask_and_register(holder, ways)}"
+    if not manager.is_claimable and owner.nearness is Nearness.CONTAINER:
+        return f"It is {who}, in {manager.label}: it is restarted there, and not on this host. Ask {_owner(ways)}."
     if not manager.is_claimable:
         return f"It is {who}, in {manager.label}, which restarts nothing. {_ask_and_register(holder, ways)}"
     unit = f" as `{visible(owner.unit, 200)}`" if owner.unit else ""

@@ -19,8 +19,8 @@ COMMITTED = "committed"
 SAYABLE = {COMMITTED: "I have committed and pushed the code."}
 
 
-class Standing(StrEnum):
-    """How far a point of the list is certain. LATER: only what comes after can tell."""
+class Certainty(StrEnum):
+    """How certain a point of the list is. LATER: only what comes after can tell."""
 
     PROVED = "proved"
     NOT_PROVED = "not proved"
@@ -34,7 +34,7 @@ class Point:
 
     name: str
     question: str
-    standing: Standing
+    certainty: Certainty
     text: str
 
 
@@ -56,19 +56,19 @@ def points(
     """Return the four points.
 
     ``after`` are the checks after the run, None before it; ``asker`` said what is ``said``; ``who`` is who restarts, in
-    a sentence.
+    a sentence, empty while it is not known.
     """
     return (
         _code(committed, said, asker),
         Point(
             "method",
             "Is the deployment method verified?",
-            Standing.PROVED if verdict == "VERIFIED" else Standing.NOT_PROVED,
+            Certainty.PROVED if verdict == "VERIFIED" else Certainty.NOT_PROVED,
             "The host proved manager, name and process from both ends."
             if verdict == "VERIFIED"
             else f"The host did not prove it: {verdict or 'it was not asked yet'}.",
         ),
-        Point("who", "Who restarts?", Standing.PROVED if who.startswith("Askfirst") else Standing.SAID, who),
+        _restarts(who),
         _checks(after),
     )
 
@@ -104,21 +104,28 @@ def _code(committed: Finding | None, said: Sequence[str], asker: str) -> Point:
     seen = committed.observed if committed else "the host was not asked"
     agrees = committed.agrees if committed else None
     if agrees:
-        return Point(COMMITTED, question, Standing.PROVED, f"The host shows: {seen}.")
+        return Point(COMMITTED, question, Certainty.PROVED, f"The host shows: {seen}.")
     if COMMITTED not in said:
-        return Point(COMMITTED, question, Standing.NOT_PROVED, f"The host shows: {seen}.")
+        return Point(COMMITTED, question, Certainty.NOT_PROVED, f"The host shows: {seen}.")
     if agrees is None:
-        return Point(COMMITTED, question, Standing.SAID, f"{asker} says so. The host cannot tell: {seen}.")
-    return Point(COMMITTED, question, Standing.NOT_PROVED, f"{asker} says so, yet the host shows: {seen}.")
+        return Point(COMMITTED, question, Certainty.SAID, f"{asker} says so. The host cannot tell: {seen}.")
+    return Point(COMMITTED, question, Certainty.NOT_PROVED, f"{asker} says so, yet the host shows: {seen}.")
+
+
+def _restarts(who: str) -> Point:
+    if not who:
+        return Point("who", "Who restarts?", Certainty.LATER, "Known once the host has proved what runs it.")
+    # Askfirst runs what its warrant says; that a person does what they are asked to, nobody can prove beforehand.
+    return Point("who", "Who restarts?", Certainty.PROVED if who.startswith("Askfirst, ") else Certainty.SAID, who)
 
 
 def _checks(after: Sequence[Checked] | None) -> Point:
     question = "Are the checks green afterwards?"
     if after is None:
-        return Point("checks", question, Standing.LATER, "They are made once it has run.")
+        return Point("checks", question, Certainty.LATER, "They are made once it has run.")
     if not after:
-        return Point("checks", question, Standing.NOT_PROVED, "No check was made: what it does was not looked at.")
+        return Point("checks", question, Certainty.NOT_PROVED, "No check was made: what it does was not looked at.")
     red = [each for each in after if not each.is_green]
     if red:
-        return Point("checks", question, Standing.NOT_PROVED, f"{len(red)} of {len(after)} are red: {red[0].label}.")
-    return Point("checks", question, Standing.PROVED, f"{len(after)} of {len(after)} are green.")
+        return Point("checks", question, Certainty.NOT_PROVED, f"{len(red)} of {len(after)} are red: {red[0].label}.")
+    return Point("checks", question, Certainty.PROVED, f"{len(after)} of {len(after)} are green.")

@@ -149,7 +149,8 @@ class HandedOver(Event):
 class RunEnded(Event):
     """The command ended, or is known to have been cut off: ``exit_status`` is None where the host cannot tell it.
 
-    ``how`` is ``streamed`` (seen to the end), ``read`` (from the gate's spool, later), ``interrupted`` or ``by hand``.
+    ``how`` is ``streamed`` (seen to the end), ``read`` (from the gate's spool, later), ``interrupted``, ``by hand`` (a
+    person said so) or ``time ran out`` (nobody did).
     """
 
     type: ClassVar[str] = "run_ended"

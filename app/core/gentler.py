@@ -16,8 +16,8 @@ ASKABLE = (Action.DAEMON_RELOAD, Action.RELOAD, Action.RESTART)
 _NEW_PROCESS = frozenset({"down", "replaced", "image"})
 _WORDS: Mapping[Action, str] = {
     Action.DAEMON_RELOAD: (
-        "{manager} reads its changed files anew, those of all that it manages. No process is touched; what has changed"
-        " holds from the next start on."
+        "The manager reads its changed files anew, those of all that it manages. No process is touched; what has"
+        " changed holds from the next start on."
     ),
     Action.RELOAD: (
         "The running process is told to read its settings anew. It stays the same process; whether new code is taken in"
@@ -35,15 +35,11 @@ class Offer:
     words: str
 
 
-def offers(commands: Mapping[str, tuple[str, ...]], signs: Sequence[Sign], manager: str) -> tuple[Offer, ...]:
+def offers(commands: Mapping[str, tuple[str, ...]], signs: Sequence[Sign]) -> tuple[Offer, ...]:
     """Return the gentler ways that would do, the gentlest first.
 
-    ``commands`` is what the manager would be told for each action, ``manager`` its label.
+    ``commands`` is what the manager would be told for each action.
     """
     if any(sign.kind in _NEW_PROCESS for sign in signs):
         return ()
-    return tuple(
-        Offer(action, commands[action], words.format(manager=manager))
-        for action, words in _WORDS.items()
-        if action in commands
-    )
+    return tuple(Offer(action, commands[action], words) for action, words in _WORDS.items() if action in commands)

@@ -111,6 +111,20 @@ def policy_problems(policy: Policy) -> list[Problem]:
     return found
 
 
+def lowered(before: Policy, after: Policy | None) -> tuple[str, ...]:
+    """Say in what a policy asks for less than it did. ``after`` is None where it was taken out."""
+    if after is None:
+        return ("it was taken out",)
+    joined = sorted(set(after.groups) - set(before.groups))
+    found = {
+        f"{after.approvers} instead of {before.approvers} have to approve": after.approvers < before.approvers,
+        f"{' and '.join(joined)} may approve too": bool(joined),
+        f"{after.assurance.name.lower()} is enough": after.assurance < before.assurance,
+        "a request lives longer": after.expires_seconds > before.expires_seconds,
+    }
+    return tuple(words for words, is_so in found.items() if is_so)
+
+
 def rule_for(service: Service, host: Host, policies: Iterable[Policy], revision: int) -> Rule:
     """Return the strictest rule for a service. Raises Refused where no policy fits: silence is never yes."""
     fitting = sorted(

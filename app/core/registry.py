@@ -86,10 +86,11 @@ def problems(registry: Registry, managers: Mapping[str, Manager]) -> list[tuple[
     """Say everything that is wrong, each with the entry it is wrong in."""
     found: list[tuple[Kind, str, Problem]] = []
     for host in registry.hosts:
-        found += [("host", host.name, problem) for problem in (*host_problems(host), *_jump(host, registry))]
+        own = (*host_problems(host), *_jump(host, registry), *_same_machine(host, registry))
+        found += [("host", host.name, problem) for problem in own]
     for service in registry.services:
-        own = (*service_problems(service), *_under(service, managers), *_placed(service, registry))
-        found += [("service", service.name, problem) for problem in own]
+        claimed = (*service_problems(service), *_under(service, managers), *_placed(service, registry))
+        found += [("service", service.name, problem) for problem in claimed]
     for policy in registry.policies:
         found += [("policy", policy.name, problem) for problem in policy_problems(policy)]
     return found + list(_twice(registry))
@@ -116,7 +117,10 @@ def _under(service: Service, managers: Mapping[str, Manager]) -> Iterable[Proble
     if not manager.is_claimable:
         hint = f"{manager.label} is recognised, never driven: register the service as manual, or as one of {claimable}"
         return [Problem("manager", hint)]
-    return manager.problems(service)
+    found = list(manager.problems(service))
+    if service.args and not manager.takes_args:
+        found.append(Problem("args", f"{manager.label} is asked by a name alone: leave the arguments out"))
+    return found
 
 
 def _placed(service: Service, registry: Registry) -> Iterator[Problem]:
@@ -131,9 +135,17 @@ def _placed(service: Service, registry: Registry) -> Iterator[Problem]:
             yield Problem("unit", f"{other.name} already claims this unit")
 
 
-def _called(service: Service) -> tuple[str | None, ...]:
+def _called(service: Service) -> tuple[object, ...]:
     """What tells one unit of a host from another."""
-    return service.manager, service.unit, service.user, service.config
+    return service.manager, service.unit, service.args, service.user, service.config
+
+
+def _same_machine(host: Host, registry: Registry) -> Iterator[Problem]:
+    """A machine under two names would have two locks and two histories. Its key is what it is known by."""
+    for other in registry.hosts:
+        if other.name < host.name and set(other.host_keys) & set(host.host_keys):
+            hint = "if it was copied from it, give it keys of its own (`ssh-keygen -A`)"
+            yield Problem("host_keys", f"{other.name} has this key already: a machine has one name; {hint}")
 
 
 def _twice(registry: Registry) -> Iterator[tuple[Kind, str, Problem]]:

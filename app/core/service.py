@@ -9,9 +9,11 @@ import re
 from dataclasses import dataclass, field
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
-UNIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@._:/\\-]{0,199}")
+UNIT = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9@._:/\\-]{0,199}")
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 PATH = re.compile(r"/[A-Za-z0-9@._:/+=,-]{0,399}")
+ARG = re.compile(r"[A-Za-z0-9@._:/=+,-]{1,200}")
+MOST_ARGS = 20
 ADDRESS = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?")
 HTTP_URL = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\]|[A-Za-z0-9.-]+)(:\d{1,5})?(/[!-~]*)?")
 
@@ -86,6 +88,7 @@ class Service:
     """A claim: what runs where, under which manager, by which of the manager's own names.
 
     ``config`` is the manager's own configuration file where it is not the default one (several supervisord on a host).
+    ``args`` are the words behind ``unit`` where that is a program itself (a script): no shell reads them.
     ``start`` allows a run when nothing runs now, which would be a start.
     """
 
@@ -98,6 +101,7 @@ class Service:
     path: str | None = None
     ports: tuple[int, ...] = ()
     config: str | None = None
+    args: tuple[str, ...] = ()
     settle_seconds: float = 5.0
     start: bool = False
     checks: tuple[Check, ...] = field(default=())
@@ -131,6 +135,11 @@ def service_problems(service: Service) -> list[Problem]:
         _either(0 <= service.settle_seconds <= 600, "settle", "between 0s and 10m"),
         _either(len(service.docs) <= 10_000, "docs", "at most 10,000 characters"),
         _either(len(set(service.ports)) == len(service.ports), "ports", "each port once"),
+        _either(len(service.args) <= MOST_ARGS, "args", f"at most {MOST_ARGS} words"),
+        *(
+            _form(f"args.{index}", arg, ARG, "one word of letters, digits and @ . _ : / = + , - only")
+            for index, arg in enumerate(service.args)
+        ),
         *(_port(f"ports.{index}", port) for index, port in enumerate(service.ports)),
         *(problem for index, check in enumerate(service.checks) for problem in _check(f"checks.{index}", check)),
     ]

@@ -4,11 +4,14 @@ It approves nothing and runs nothing. Keeps law 3: a request that is not verifie
 """
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import replace
 
+from app.core.checklist import SAYABLE
 from app.core.commitment import Text
 from app.core.errors import NotFound, Refused
 from app.core.events import Asked, Blocked, Cancelled, Insisted, Verified
+from app.core.gentler import ASKABLE
 from app.core.lifecycle import Request, State
 from app.core.manager import Action, Command
 from app.core.policy import Person, Role, Rule, rule_for
@@ -16,6 +19,7 @@ from app.core.registry import Registry
 from app.core.service import Host, Service
 from app.core.verdict import Code, Finding
 from app.core.warrant import Warrant, digest_of
+from app.flow import pace
 from app.flow.evidence import Evidence, claim_digest
 from app.flow.ids import new_id, salted, stamp
 from app.flow.ports import World
@@ -30,9 +34,20 @@ TICKET_BYTES = 200
 
 
 async def ask(
-    world: World, who: Person, service: str, reason: str, *, ticket: str = "", key: str | None = None
+    world: World,
+    who: Person,
+    service: str,
+    reason: str,
+    *,
+    ticket: str = "",
+    key: str | None = None,
+    action: str = Action.RESTART,
+    said: Sequence[str] = (),
 ) -> Request:
-    """Open a request. Raises Refused, NotFound, or Conflict where one for this service is under way already."""
+    """Open a request. Raises Refused, NotFound, or Conflict where one for this service is under way already.
+
+    ``action`` is a restart or something gentler; ``said`` are the points of the checklist that the requester ticks.
+    """
     if Role.REQUESTER not in who.roles or not who.is_enabled:
         raise Refused(
             f"{who.name} may not request restarts.",
@@ -41,11 +56,13 @@ async def ask(
         )
     reason = words(reason, "reason", REASON_BYTES)
     ticket = words(ticket, "ticket", TICKET_BYTES, may_be_empty=True)
+    _known(action, said)
     registry = await services.registry(world.db)
     claim = named(registry, service)
     host = registry.host(claim.host)
     if host is not None:
         rule_for(claim, host, registry.policies, registry.revision)
+    await pace.check(world, who, claim.name, key)
     now = world.clock.now()
     texts = (salted(reason), salted(ticket))
     asked = Asked(
@@ -60,8 +77,10 @@ async def ask(
         reason_text=texts[0].commitment,
         ticket_text=texts[1].commitment,
         registry=registry.revision,
+        action=action,
+        said=tuple(sorted(set(said))),
     )
-    body = digest(f"{who.id}\n{claim.name}\n{reason}\n{ticket}")
+    body = digest(f"{who.id}\n{claim.name}\n{reason}\n{ticket}\n{action}\n{' '.join(asked.said)}")
     request = await requests.create(world.db, new_id(now), asked, texts, key=key, key_digest=body)
     world.news.tell("work")
     return request
@@ -109,6 +128,22 @@ async def insist(world: World, who: Person, request_id: str, reason: str) -> Req
     return request
 
 
+def _known(action: str, said: Sequence[str]) -> None:
+    if action not in ASKABLE:
+        raise Refused(
+            f"Nothing like {action[:40]!a} can be asked for.",
+            code="no_such_action",
+            next_step=f"Ask for one of {', '.join(ASKABLE)}.",
+        )
+    odd = [each for each in said if each not in SAYABLE]
+    if odd:
+        raise Refused(
+            f"{odd[0][:40]!a} is not on the checklist.",
+            code="not_sayable",
+            next_step=f"What may be said is: {', '.join(SAYABLE)}.",
+        )
+
+
 def named(registry: Registry, name: str) -> Service:
     """Return the service of exactly this name. Raises NotFound with like names as a question, never taking one."""
     service = registry.service(name)
@@ -146,16 +181,18 @@ async def _block(world: World, request: Request, evidence: Evidence) -> Request:
 
 def _unwritable(evidence: Evidence, error: Refused) -> Evidence:
     """Turn a proof that no warrant can be made of into one that blocks, and says why."""
-    why = Finding("restart", evidence.verdict.unit, error.message, None, Code.BLIND, error.next_step)
+    # What the manager does not offer is as a name that it does not know; anything else could not be seen.
+    agrees, code = (False, Code.NO_SUCH_UNIT) if error.code == "not_offered" else (None, Code.BLIND)
+    why = Finding("action", evidence.verdict.unit, error.message, agrees, code, error.next_step)
     verdict = replace(
-        evidence.verdict, code=Code.BLIND, findings=(*evidence.verdict.findings, why), next_step=error.next_step
+        evidence.verdict, code=code, findings=(*evidence.verdict.findings, why), next_step=error.next_step
     )
     return replace(evidence, verdict=verdict)
 
 
 async def _warrant(world: World, request: Request, seen: Look, rule: Rule, proof: Text) -> Warrant:
     """Make the warrant. Raises Refused where it cannot be written."""
-    action, command = _command(seen)
+    action, command = _command(seen, request.action)
     texts = await requests.texts(world.db, [request.reason_text])
     account = await people.by_id(world.db, request.requester)
     warrant = Warrant(
@@ -192,7 +229,7 @@ async def _wait(
         manager=seen.service.manager,
         policy=rule.name,
         policy_revision=rule.revision,
-        approvers=rule.approvers,
+        approvers=await pace.approvers(world, request.service, rule),
         groups=rule.groups,
         assurance=rule.assurance,
         not_after=float(warrant.not_after),
@@ -213,9 +250,20 @@ def _rule(registry: Registry, service: Service | None, host: Host | None) -> Rul
         return None
 
 
-def _command(seen: Look) -> tuple[Action, Command]:
+def _command(seen: Look, asked: str) -> tuple[Action, Command]:
+    """Return what the manager is told. Raises Refused for a gentler action that it does not have for this unit now."""
     assert seen.facts is not None  # noqa: S101 - a verified look has facts
     manager = MANAGERS[seen.service.manager]
+    if asked != Action.RESTART:
+        ways = manager.gentler(seen.service, seen.verdict.unit, seen.facts) if seen.verdict.pids else {}
+        if asked in ways:
+            return Action(asked), ways[Action(asked)]
+        has = ", ".join([*ways, "start" if not seen.verdict.pids else Action.RESTART])
+        raise Refused(
+            f"{manager.label} offers no {asked} of {seen.verdict.unit} now; it offers: {has}.",
+            code="not_offered",
+            next_step=f"Ask for one of these instead: {has}.",
+        )
     if not seen.verdict.pids:
         return Action.START, manager.start(seen.service, seen.verdict.unit, seen.facts)
     return Action.RESTART, manager.restart(seen.service, seen.verdict.unit, seen.facts)

@@ -15,7 +15,8 @@ from app.flow import evidence
 from app.flow.ask import REASON_BYTES, words
 from app.flow.ids import salted, stamp
 from app.flow.ports import World
-from app.flow.watch import expire, moved, recheck
+from app.flow.recheck import recheck
+from app.flow.watch import expire, moved
 from app.store import freezes, people, requests, services
 from app.store.people import Account
 

@@ -1,64 +1,86 @@
-"""Discovering: what listens on a host, who runs it, and which of it the registry knows.
+"""Discovering: what runs on a host, who keeps it, and what the registry says of it.
 
-It judges no claim and changes nothing (law 2). A host that cannot be reached is an error here, since there is nothing
-else to show.
+It changes nothing on the host (law 2), and the verdicts are those of one probe. A host that cannot be reached is an
+error here, since there is nothing else to show.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from app.core.facts import Facts, Listener, Process
-from app.core.manager import Owner
-from app.core.owner import holding, owner_of
+from app.core.discovery import Claimed, Port, Running, Standing, met_nothing, running
+from app.core.facts import Facts
+from app.core.judge import judge
 from app.core.registry import Registry
 from app.core.service import Host
+from app.core.suggestion import suggested
+from app.core.verdict import Code
 from app.flow.ports import World
-from app.flow.prove import place
+from app.flow.prove import look_in, place, remember
+from app.gate.build import DIGEST
 from app.managers import MANAGERS
 from app.store import services
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One listening port: the process that holds it and its owner (None where no holder could be seen)."""
-
-    port: int
-    address: str
-    process: Process | None
-    owner: Owner | None
-    service: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Discovery:
-    """What one probe saw of a whole host, ports in order."""
+    """What one probe saw of a whole host. ``lost`` are the claims that fit nothing that runs there."""
 
     host: Host
     facts: Facts
-    seen: tuple[Seen, ...]
+    running: tuple[Running, ...]
+    lost: tuple[Claimed, ...]
 
     @property
     def at(self) -> float:
         """When the facts were taken, in epoch seconds."""
         return self.facts.taken_at
 
+    @property
+    def listening(self) -> tuple[tuple[Running, Port], ...]:
+        """Each port with what holds it, ports in order."""
+        pairs = ((each, port) for each in self.running for port in each.ports)
+        return tuple(sorted(pairs, key=lambda pair: pair[1]))
+
+    @property
+    def counts(self) -> Mapping[Standing, int]:
+        """How many things stand how; a claim that fits nothing that runs counts by its verdict."""
+        stand = Counter(each.standing for each in self.running)
+        stand += Counter(Standing.REGISTERED if each.verdict is Code.VERIFIED else Standing.WRONG for each in self.lost)
+        return {each: stand[each] for each in Standing}
+
 
 async def discover(world: World, host_name: str) -> Discovery:
-    """Probe a host once and name the owner of every port. Raises NotFound, Unreachable."""
+    """Probe a host once, and put together what runs there. Raises NotFound, Unreachable."""
     registry = await services.registry(world.db)
     host, via = place(registry, host_name)
     facts = await world.hosts.probe(host, registry.services_on(host_name), via, whole=True)
-    listeners = sorted(facts.listeners, key=lambda each: (each.port, each.address))
-    return Discovery(host, facts, tuple(_seen(each, facts, registry, host_name) for each in listeners))
+    return discovered(registry, host, facts)
 
 
-def _seen(listener: Listener, facts: Facts, registry: Registry, host: str) -> Seen:
-    pid = next((pid for pid in holding(listener.port, facts) if pid in listener.pids), None)
-    owner = owner_of(pid, facts, MANAGERS, listener.port) if pid is not None else None
-    claimed = [each.name for each in registry.services_on(host) if listener.port in each.ports]
-    unit = [
-        each.name
-        for each in registry.services_on(host)
-        if owner is not None and owner.unit is not None and (each.manager, each.unit) == (owner.manager, owner.unit)
-    ]
-    process = facts.processes.get(pid) if pid is not None else None
-    return Seen(listener.port, listener.address, process, owner, next(iter((*claimed, *unit)), None))
+async def look_around(world: World, host_name: str) -> Discovery:
+    """Probe a host once, put together what runs there, and keep the proof of each service that claims to.
+
+    Raises NotFound, Unreachable.
+    """
+    registry = await services.registry(world.db)
+    host, via = place(registry, host_name)
+    claims = registry.services_on(host_name)
+    facts = await world.hosts.probe(host, claims, via, whole=True)
+    for each in await look_in(world, host, via, claims, facts):
+        await remember(world, each)
+    return discovered(registry, host, facts)
+
+
+def discovered(registry: Registry, host: Host, facts: Facts) -> Discovery:
+    """Put together what the facts of a host show, with a claim suggested for each thing that nobody has registered."""
+    judged = [(each, judge(each, facts, MANAGERS, gate=DIGEST)) for each in registry.services_on(host.name)]
+    taken = {each.name for each in registry.services}
+    found: list[Running] = []
+    for thing in running(facts, MANAGERS, judged):
+        claim = None
+        if thing.standing is Standing.UNREGISTERED and thing.processes:
+            claim = suggested(thing, host.name, facts, MANAGERS, taken)
+            taken.add(claim.name)
+        found.append(replace(thing, claim=claim))
+    return Discovery(host, facts, tuple(found), met_nothing(found, judged))

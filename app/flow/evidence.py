@@ -17,6 +17,7 @@ import rfc8785
 from app.core.display import masked
 from app.core.errors import Refused
 from app.core.facts import Facts
+from app.core.gentler import Offer, offers
 from app.core.lifecycle import Request
 from app.core.manager import Action, Command, Manager
 from app.core.policy import Rule
@@ -151,6 +152,11 @@ def offered(service: Service, verdict: Verdict, facts: Facts, manager: Manager) 
         with contextlib.suppress(Refused):
             made[Action.START] = manager.start(*asked)
     return tuple(Offered(action, command.argv, command.user) for action, command in sorted(made.items()))
+
+
+def gentler(proof: Evidence) -> tuple[Offer, ...]:
+    """List what would do instead of a restart, by a proof."""
+    return offers({each.action: each.argv for each in proof.commands}, proof.need.signs)
 
 
 def _finding(raw: dict[str, Any]) -> Finding:

@@ -8,16 +8,16 @@ committed before a byte goes to the host) and law 12 (a lost line is ``unknown``
 import asyncio
 
 from app.core.display import masked
-from app.core.errors import AskfirstError, Broken, NotFound, Refused, Unreachable
-from app.core.events import HandedOver, RunEnded, RunLost, RunRefused, RunStarted
-from app.core.lifecycle import Request, State
-from app.core.policy import Person, Role
+from app.core.errors import AskfirstError, Broken, NotFound, Unreachable
+from app.core.events import RunEnded, RunLost, RunRefused, RunStarted
+from app.core.lifecycle import Request
 from app.core.registry import Registry
 from app.core.run import SPENT, Differs, Exited, Output, Progress, Refusal
 from app.core.warrant import digest_of
 from app.core.warrant import read as read_warrant
 from app.flow import evidence as proof
 from app.flow import watch
+from app.flow.by_hand import hand_over
 from app.flow.ids import salted, stamp
 from app.flow.ports import World
 from app.flow.prove import place
@@ -33,25 +33,10 @@ async def execute(world: World, request: Request) -> Request:
         return held
     text = await _approved_text(world, request)
     if not read_warrant(text).argv:
-        return await _hand_over(world, request)
+        return await hand_over(world, request)
     request = await _claim(world, request)
     registry = await services.registry(world.db)
     return await _called_back(world, request, registry) or await _follow(world, request, text, registry)
-
-
-async def say_done(world: World, who: Person, request_id: str) -> Request:
-    """Take the word of the person who restarted a manual service by hand; the host is asked to prove it next."""
-    request = await requests.load(world.db, request_id)
-    if not request.is_by_hand or request.state is not State.RUNNING:
-        raise Refused(
-            "Nobody is restarting this by hand now.",
-            code="not_by_hand",
-            next_step="Open the request: it shows its state.",
-        )
-    if not who.roles & {Role.REQUESTER, Role.APPROVER}:
-        raise Refused("You take no part in restarts.", code="not_requester", next_step="Ask whoever restarted it.")
-    event = RunEnded(**stamp(world.clock.now(), who.id), exit_status=None, how="by hand", output_text="")
-    return await _tell(world, await requests.append(world.db, request, event))
 
 
 async def _held_back(world: World, request: Request) -> Request | None:
@@ -92,11 +77,6 @@ async def _approved_text(world: World, request: Request) -> str:
 async def _claim(world: World, request: Request) -> Request:
     """Commit RunStarted. Of all workers exactly one gets past this line."""
     event = RunStarted(**stamp(world.clock.now()), digest=request.digest, worker=world.worker)
-    return await _tell(world, await requests.append(world.db, request, event))
-
-
-async def _hand_over(world: World, request: Request) -> Request:
-    event = HandedOver(**stamp(world.clock.now()), digest=request.digest)
     return await _tell(world, await requests.append(world.db, request, event))
 
 

@@ -6,7 +6,8 @@ In this process only. What waits is answered in turn; what would wait too long i
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, TypeVar
 
 from app.core.errors import Refused
 
@@ -14,6 +15,8 @@ _PROBES_AT_ONCE = 2
 _WAITING_FOR_ONE_HOST = 8
 _PROBES_OF_ONE_PERSON = 6
 _STREAMS_OF_ONE_PERSON, _STREAMS = 12, 400
+
+T = TypeVar("T")
 
 
 class Probes:
@@ -24,14 +27,36 @@ class Probes:
         self._hosts: dict[str, asyncio.Semaphore] = {}
         self._on: Counter[str] = Counter()
         self._by: Counter[str] = Counter()
+        self._between: dict[str, asyncio.Future[Any]] = {}
+
+    async def between(self, host: str, look: Callable[[], Awaitable[T]]) -> T | None:
+        """Look at a host while no person wants to: not at all where one does, and only until one comes.
+
+        Returns None where it gave way. What was seen by then is not told.
+        """
+        if self._on[host] or host in self._between:
+            return None
+        looking = asyncio.ensure_future(look())
+        self._between[host] = looking
+        try:
+            return await looking
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            return None
+        finally:
+            del self._between[host]
 
     @contextlib.asynccontextmanager
     async def turn(self, host: str, person: str) -> AsyncIterator[None]:
-        """Wait for a turn to probe a host. Raises Refused where too many wait already."""
+        """Wait for a turn to probe a host, ahead of any sweep. Raises Refused where too many wait already."""
         if self._on[host] >= _PROBES_AT_ONCE + _WAITING_FOR_ONE_HOST or self._by[person] >= _PROBES_OF_ONE_PERSON:
             raise _too_many("probes", "Wait until some have been answered.")
         try:
             with _counted(self._on, host), _counted(self._by, person):
+                if sweep := self._between.get(host):
+                    sweep.cancel()
+                    await asyncio.wait({sweep})
                 async with self._hosts.setdefault(host, asyncio.Semaphore(_PROBES_AT_ONCE)):
                     yield
         finally:

@@ -108,6 +108,18 @@ class Limits:
     probe_timeout_seconds: float = 20.0
     run_timeout_seconds: float = 900.0
     settle_timeout_seconds: float = 60.0
+    by_hand_seconds: float = 3600.0
+    sweep_every_seconds: float = 0.0
+    sweep_grace_seconds: float = 300.0
+    sweep_hosts_at_once: int = 8
+    unswept_fresh_seconds: float = 86_400.0
+
+    @property
+    def fresh_seconds(self) -> float:
+        """How old a proof may be and still count as fresh: as old as the sweep lets it become, where there is one."""
+        if not self.sweep_every_seconds:
+            return self.unswept_fresh_seconds
+        return self.sweep_every_seconds + self.sweep_grace_seconds
 
 
 @dataclass(frozen=True, slots=True)

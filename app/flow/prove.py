@@ -5,10 +5,13 @@ It changes nothing anywhere (law 2) and asks nobody. A host that cannot be reach
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+
+import structlog
 
 from app.core.checklist import pushed
 from app.core.errors import NotFound, Unreachable
+from app.core.events import iso
 from app.core.facts import Facts
 from app.core.judge import judge, unreachable
 from app.core.need import assess
@@ -16,11 +19,14 @@ from app.core.registry import MOST_JUMPS, Registry
 from app.core.run import Checked
 from app.core.service import Host, Service
 from app.core.verdict import Answer, Finding, Need, Verdict
+from app.flow import watch
 from app.flow.evidence import Evidence, offered, touched
 from app.flow.ports import World
 from app.gate.build import DIGEST
 from app.managers import MANAGERS
 from app.store import services
+
+_LOG = structlog.get_logger("askfirst.proof")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +111,13 @@ async def look_in(
 
 
 async def remember(world: World, seen: Look) -> None:
-    """Keep a look as the service's last proof."""
-    await services.record_proof(
-        world.db, seen.service.name, seen.verdict.code, seen.need.answer, seen.at, seen.evidence().text()
-    )
+    """Keep a look as the service's last one, say so where its verdict changed, and end what rests on something else."""
+    shown, name = seen.evidence(), seen.service.name
+    turn = await services.record_proof(world.db, name, seen.verdict.code, seen.need.answer, seen.at, shown.text())
+    if turn is not None:
+        _LOG.warning("verdict changed", **{**asdict(turn), "at": iso(turn.at)}, next=seen.verdict.next_step)
+        world.news.tell("work")
+    await watch.heed(world, name)
 
 
 async def run_checks(world: World, host: Host, via: Sequence[Host], service: Service) -> tuple[Checked, ...]:

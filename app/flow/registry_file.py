@@ -94,6 +94,7 @@ def _service(reader: Reader, node: Node, where: str) -> Service | None:
         {
             **dict.fromkeys(texts, reader.text),
             "ports": reader.items(reader.number),
+            "args": reader.items(reader.text),
             "settle": reader.duration,
             "start": reader.truth,
             "checks": reader.items(lambda n, w: _check(reader, n, w)),
@@ -101,7 +102,8 @@ def _service(reader: Reader, node: Node, where: str) -> Service | None:
     )
     if "settle" in given:
         given["settle_seconds"] = given.pop("settle")
-    given |= {"ports": tuple(given.get("ports", ())), "checks": tuple(c for c in given.get("checks", ()) if c)}
+    given |= {name: tuple(given.get(name, ())) for name in ("ports", "args")}
+    given["checks"] = tuple(c for c in given.get("checks", ()) if c)
     service: Service | None = reader.make(node, where, Service, given)
     return service
 
@@ -191,6 +193,7 @@ def _service_out(service: Service) -> dict[str, Any]:
             **values,
             "ports": list(service.ports),
             "config": service.config,
+            "args": list(service.args),
             "settle": span_of(service.settle_seconds),
             "start": service.start or None,
             "checks": [_check_out(check) for check in service.checks],

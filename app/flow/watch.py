@@ -1,22 +1,25 @@
-"""Watching what waits: whether a proof still holds, and whether what a yes rests on is still so.
+"""Watching what waits: what a look (whoever asked for it) and a changed registry mean for a request not run yet.
 
-It never approves and never runs; the most it does is to end a request as stale or expired. Keeps law 9 (silence is
-never yes) and the waiting half of law 5 (a changed host makes the warrant void at once, not only at the run).
+It probes nothing, never approves and never runs; the most it does is to end a request as stale or expired. Keeps law 9
+(silence is never yes) and the waiting half of law 5 (a changed host makes the warrant void at once, not only at the
+run).
 """
 
-from app.core.errors import Refused
+import contextlib
+from dataclasses import replace
+
+from app.core.errors import Conflict, IllegalEvent, Refused
 from app.core.events import Expired, WentStale
+from app.core.freshness import UNSEEN, is_overtaken
 from app.core.lifecycle import Request, State
 from app.core.policy import eligibility_refusal, rule_for
 from app.core.registry import Registry
-from app.core.verdict import Code
 from app.flow import evidence as proof
 from app.flow.ids import salted, stamp
 from app.flow.ports import World
-from app.flow.prove import Look, look, remember
 from app.store import people, requests, services
 
-_NOT_SEEN = frozenset({Code.UNREACHABLE, Code.BLIND})
+_RESTING = frozenset({State.WAITING, State.APPROVED})
 
 
 async def expire(world: World, request: Request) -> Request:
@@ -25,23 +28,27 @@ async def expire(world: World, request: Request) -> Request:
     return _ended(world, request)
 
 
-async def recheck(world: World, request: Request) -> Request:
-    """Take the proof again; a difference makes the request stale. A host that does not answer now changes nothing."""
+async def heed(world: World, service: str) -> None:
+    """End the service's request as stale where it rests on another identity than the last look saw.
+
+    A look that saw nothing changes nothing, and neither does one that is older than the request's own proof.
+    """
+    request_id = await requests.alive_of(world.db, service)
+    request = await requests.load(world.db, request_id) if request_id else None
+    last = await services.proof(world.db, service)
+    if request is None or request.state not in _RESTING or last is None or last.verdict in UNSEEN:
+        return
+    seen = proof.read(last.findings_json)
     before = await proof.of(world.db, request)
-    registry = await services.registry(world.db)
-    if before is None or (reason := await moved(world, request, registry, before.claim)):
-        return await go_stale(world, request, reason if before else "The evidence was deleted.", None)
-    service = registry.service(request.service)
-    assert service is not None  # noqa: S101 - moved() has looked
-    seen = await look(world, registry, service)
-    now = seen.evidence(before.claim)
-    await remember(world, seen)
-    if seen.verdict.code in _NOT_SEEN:
-        return request
-    if seen.verdict.is_verified and now.identity == before.identity:
-        world.news.tell(request.id)
-        return request
-    return await go_stale(world, request, difference(before.identity, seen), now)
+    with contextlib.suppress(Conflict, IllegalEvent):  # somebody decided it, or it began to run, meanwhile
+        if before is None:
+            await go_stale(world, request, "The evidence was deleted.", None)
+        elif is_overtaken(seen.taken_at, before.taken_at):
+            return
+        elif seen.verdict.is_verified and seen.identity == before.identity:
+            world.news.tell(request.id)
+        else:
+            await go_stale(world, request, difference(before.identity, seen), replace(seen, claim=before.claim))
 
 
 async def moved(world: World, request: Request, registry: Registry, claim: str) -> str:
@@ -63,7 +70,7 @@ async def moved(world: World, request: Request, registry: Registry, claim: str) 
     return ""
 
 
-def difference(before: tuple[str, ...], seen: Look) -> str:
+def difference(before: tuple[str, ...], seen: proof.Evidence) -> str:
     """Say in a sentence how the host differs from what was proved."""
     gone = [line for line in before if line not in seen.identity]
     come = [line for line in seen.identity if line not in before]

@@ -13,8 +13,10 @@ import structlog
 
 from app.core.errors import AskfirstError, Conflict
 from app.core.lifecycle import WANTING_WORK, Request, State
-from app.flow import ask, execute, settle, watch
+from app.flow import ask, by_hand, execute, settle, watch
 from app.flow.ports import World
+from app.flow.recheck import recheck
+from app.flow.sweep import Sweep
 from app.store import requests, services
 
 POLL_SECONDS = 1.0
@@ -37,6 +39,7 @@ class Worker:
 
     async def run(self) -> None:
         """Take steps until cancelled."""
+        sweeping = asyncio.create_task(Sweep(self._world).run(), name="sweep")
         try:
             await self.adopt()
             with self._world.news.listen("work") as next_work:
@@ -44,9 +47,10 @@ class Worker:
                     await self._tick()
                     await next_work(POLL_SECONDS)
         finally:
-            for task in self._tasks.values():
+            ending = [sweeping, *self._tasks.values()]
+            for task in ending:
                 task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await asyncio.gather(*ending, return_exceptions=True)
 
     async def adopt(self) -> None:
         """Take over what an earlier worker left: its runs, which nobody follows, and connections worth keeping.
@@ -105,9 +109,11 @@ class Worker:
             case State.WAITING if request.not_after <= world.clock.now():
                 return await watch.expire(world, request)
             case State.WAITING:
-                return await watch.recheck(world, request)
+                return await recheck(world, request)
             case State.APPROVED:
                 return await execute.execute(world, request)
+            case State.RUNNING if by_hand.is_overdue(request, world.clock.now(), world.limits.by_hand_seconds):
+                return await by_hand.end_wait(world, request)
             case State.RUNNING if self._is_forsaken(request):
                 return await settle.lose(world, request, "The worker that followed this run is gone.")
             case State.UNKNOWN:

@@ -3,7 +3,7 @@
 # (AF_VERB) it prints the identity lines of the one claim, as they are, and nothing else.
 
 {
-    if (/^~fragments$/) { in_fragments = 1; next }
+    if (/^~fragments$/) { in_fragments = 1; read_known(); next }
     if (/^~stat /) { take_known(substr($0, 7)); next }
     if (/^~seed /) { need_main(substr($0, 7)); next }
     if (/^~look /) { need(substr($0, 7)); next }
@@ -35,6 +35,9 @@ function identity_record(    service, pid) {
     if (value("line") != "") { marks[service] = marks[service] " " value("line"); return }
     malformed++
 }
+
+# While the fragments are at work: what is known to matter by now. The rest is read in the end.
+function read_known() { read_processes(); read_files() }
 
 # Holders of other ports matter where they descend from a main process: a service may hold more than was claimed.
 function need_descendants(    pid, step) {

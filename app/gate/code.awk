@@ -13,9 +13,8 @@ BEGIN { MOST_FILES = 20000 }
 /^commit [0-9a-f]+$/ { commit[path] = $2 }
 /^touched [0-9]+$/ { at[path] = $2 }
 # A file's name may hold a newline: what git says comes before any of them.
-/^git [0-9]+ [0-9]+ ([0-9]+|-)( |$)/ && !files[path] {
-    changed[path] = $2; untracked[path] = $3; ahead[path] = $4 == "-" ? "" : $4; upstream[path] = $5
-}
+/^git-begin$/ && !files[path] && !(path in changed) { is_git = path; changed[path] = untracked[path] = 0; next }
+is_git == path { read_git($0) }
 /^ungit / && !files[path] { untold[path] = substr($0, 7) }
 /^fetched [0-9]+$/ && !files[path] { if ($2 + 0 > fetched[path] + 0) fetched[path] = $2 }
 /^unread / { why[path] = substr($0, 8) }
@@ -28,6 +27,24 @@ END {
         if (files[words[2]] > MOST_FILES) why[words[2]] = "it holds more than " MOST_FILES " files"
         say_code(words[1], words[2])
     }
+}
+
+# A line of `git status --porcelain=v2`, of what went wrong, or the end of both.
+function read_git(line,    word) {
+    split(line, word, " ")
+    if (word[1] == "git-end") { is_git = ""; end_git(word[2]) }
+    else if (word[2] == "branch.upstream") upstream[path] = word[3]
+    else if (word[2] == "branch.ab" && word[3] ~ /^[+][0-9]+$/) ahead[path] = substr(word[3], 2)
+    else if (word[1] ~ /^[12u]$/) changed[path]++
+    else if (word[1] == "?") untracked[path]++
+    else if (word[1] != "#" && untold[path] == "") untold[path] = "git says: " substr(line, 1, 300)
+}
+
+function end_git(status) {
+    if (status == 0) { untold[path] = ""; return }
+    changed[path] = untracked[path] = ahead[path] = upstream[path] = ""
+    if (status == 3) untold[path] = "its settings name programs, or other machines, that git would turn to"
+    else if (status == 124) untold[path] = "git did not answer within 2 seconds"
 }
 
 # OLD NEW NAME <MAIL> TIME ZONE<tab>MESSAGE; only where it tells of the commit that is checked out. An address in it may

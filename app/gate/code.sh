@@ -1,5 +1,5 @@
-# What code lies under the path $1: `commit HEX`, `log LINE`, `touched TIME`, `git CHANGED UNTRACKED AHEAD UPSTREAM` or
-# `ungit WHY`, `fetched TIME`, then `file TIME NAME` for each file; or `unread WHY`. Runs in a shell of its own under a
+# What code lies under the path $1: `commit HEX`, `log LINE`, `touched TIME`, what git says of its state between
+# `git-begin` and `git-end STATUS`, or `ungit WHY`, `fetched TIME`, then `file TIME NAME` for each file; or `unread WHY`. Runs in a shell of its own under a
 # time limit: an owner of a path can make reading it hang. Only plain files are opened, no link is followed, and of what
 # is read only hashes, times, numbers, the upstream's name and the log's message go further.
 
@@ -42,42 +42,33 @@ say_commit() {
 # speak with another machine, is switched off; where that cannot be, git is not asked.
 say_git() {
     command -v git >/dev/null || { echo 'ungit git is not on this host'; return; }
-    owner=$(stat -c %u "$path/.git") group=$(stat -c %g "$path/.git") as=''
-    if [ "$owner" != "$AF_UID" ]; then
+    owner=$(stat -c %u:%g "$path/.git") as=''
+    if [ "${owner%:*}" != "$AF_UID" ]; then
         [ "$AF_UID" = 0 ] || { echo 'ungit the checkout is of another user than the one who asks'; return; }
-        case $(readlink -f /usr/bin/setpriv) in
-        '' | *busybox*) echo 'ungit this host has no setpriv to become its owner by'; return ;;
-        esac
-        as="/usr/bin/setpriv --reuid=$owner --regid=$group --clear-groups"
+        # busybox's, which is a link, cannot.
+        if [ ! -x /usr/bin/setpriv ] || [ -L /usr/bin/setpriv ]; then
+            echo 'ungit this host has no setpriv to become its owner by'
+            return
+        fi
+        as="/usr/bin/setpriv --reuid=${owner%:*} --regid=${owner#*:} --clear-groups"
     fi
-    if [ -n "$(git_ config --name-only --get-regexp '^(filter[.]|remote[.].*[.]promisor|extensions[.]partialclone)')" ]
-    then
-        echo 'ungit its settings name programs, or other machines, that git would turn to'
-        return
-    fi
-    { git_ status --porcelain=v2 --branch --untracked-files=normal --ignore-submodules=all 2>&1; echo "ended $?"; } |
-        awk '
-            /^# branch.upstream / { upstream = $3 }
-            /^# branch.ab [+][0-9]+ -[0-9]+$/ { ahead = substr($3, 2) }
-            /^[12u] / { changed++ }
-            /^[?] / { untracked++ }
-            !/^([#12u?] |ended )/ && why == "" { why = substr($0, 1, 300) }
-            $1 == "ended" { status = $2 }
-            END {
-                if (status == "0") print "git", changed + 0, untracked + 0, ahead == "" ? "-" : ahead, upstream
-                else print "ungit", status == 124 ? "git did not answer within 2 seconds" : "git says: " why
-            }'
-    for named in FETCH_HEAD ${ref:+"refs/remotes/origin/${ref#refs/heads/}"}; do
-        is_plain "$path/.git/$named" && echo "fetched $(stat -c %Y "$path/.git/$named")"
-    done
-}
-
-git_() {
+    echo git-begin
     # shellcheck disable=SC2086  # words are wanted
     timeout 2 $as env -i PATH=/usr/local/bin:/usr/bin:/bin LC_ALL=C HOME=/nonexistent GIT_CONFIG_NOSYSTEM=1 \
         GIT_CONFIG_GLOBAL=/dev/null GIT_OPTIONAL_LOCKS=0 GIT_TERMINAL_PROMPT=0 GIT_ALLOW_PROTOCOL=none \
-        git --no-pager -c core.fsmonitor=false -c core.hooksPath=/dev/null -c core.quotePath=true -C "$path" "$@"
+        sh -c "$ask_git" git "$path" 2>&1
+    echo "git-end $?"
+    stat -c 'fetched %Y' "$path/.git/FETCH_HEAD" ${ref:+"$path/.git/refs/remotes/origin/${ref#refs/heads/}"} 2>/dev/null
 }
+
+# Its status 3 says that the checkout's settings name what could not be switched off.
+# shellcheck disable=SC2016  # it is expanded by the shell that it is for
+ask_git='
+cd "$1" || exit
+[ -z "$(git config --name-only --get-regexp "^(filter[.]|remote[.].*[.]promisor|extensions[.]partialclone)")" ] || exit 3
+exec git --no-pager -c core.fsmonitor=false -c core.hooksPath=/dev/null -c core.quotePath=true \
+    status --porcelain=v2 --branch --untracked-files=normal --ignore-submodules=all
+'
 
 path=$1
 if [ -L "$path" ] || [ ! -d "$path" ]; then

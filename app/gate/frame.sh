@@ -34,6 +34,7 @@
 #                  CONFIG the word after `-c` in its argv, PATH and PORTS are '-'; AF_HOLDERS and AF_CGROUPS are empty,
 #                  and only identity lines are wanted
 #     AF_ARGV      in a restart: the words of the warrant's argv, blanks between them; exported
+#     AF_WARRANTED in a restart: the warrant's identity lines; exported
 #     af_has NAME            whether a process of this comm was seen (a beginning of it, if NAME ends in *)
 #     af_blind WHAT WHY [SERVICE-OR-MANAGER]    says what could not be seen, why, and what would help
 #     af_limit COMMAND…      runs it for at most 5 seconds; status 124 if that was not enough
@@ -115,8 +116,8 @@ af_who_am_i() {
 # manager in a virtual environment may lie there. Not so through sudo: then it is another's PATH than the one who runs
 # things.
 af_environment() {
-    unset IFS ENV BASH_ENV CDPATH LD_PRELOAD LD_LIBRARY_PATH POSIXLY_CORRECT GREP_OPTIONS \
-        DOCKER_HOST DOCKER_CONTEXT DOCKER_CONFIG COMPOSE_FILE COMPOSE_PROJECT_NAME SYSTEMD_PAGER
+    unset IFS ENV BASH_ENV CDPATH LD_PRELOAD LD_LIBRARY_PATH POSIXLY_CORRECT GREP_OPTIONS PERL5OPT \
+        PERL5LIB DOCKER_HOST DOCKER_CONTEXT DOCKER_CONFIG COMPOSE_FILE COMPOSE_PROJECT_NAME SYSTEMD_PAGER
     set -f
     umask 077
     cd / || exit 64

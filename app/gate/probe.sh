@@ -19,14 +19,21 @@ af_read_claims() {
     unset IFS
 }
 
-# What only other programs can tell of the whole host, one after the other: the time, all processes, and for a probe
-# every open socket of every process. GNU find prints links; where it is busybox's, the scan looks again by other means.
-af_sources() {
+# What only other programs can tell of the whole host: the time, all processes, and for a probe their control groups; and
+# in a pipe of its own, since it takes as long again, every open socket of every process. GNU find prints links; where it
+# is busybox's, the scan looks again by other means.
+af_processes() {
     cd /proc || return
     set +f
     [ "$AF_VERB" != probe ] || date +%s.%N
     grep -a '' /dev/null [0-9]*/stat
-    [ "$AF_VERB" != probe ] || exec find [0-9]*/fd -mindepth 1 -maxdepth 1 -lname 'socket:*' -printf '%p %l\n'
+    [ "$AF_VERB" != probe ] || exec grep -E ':name=systemd:|^0::' /dev/null [0-9]*/cgroup
+} </dev/null 2>/dev/null
+
+af_sockets() {
+    [ "$AF_VERB" = probe ] && cd /proc || return
+    set +f
+    exec find [0-9]*/fd -mindepth 1 -maxdepth 1 -lname 'socket:*' -printf '%p %l\n'
 } </dev/null 2>/dev/null
 
 # Reads what the scan printed: AF_CALLED (`call MANAGER`), AF_COMMS, AF_HOLDERS, AF_CGROUPS, AF_BORN, AF_TICKS for the
@@ -34,7 +41,7 @@ af_sources() {
 af_scan() {
     AF_COMMS='' AF_CALLED=$AF_NEWLINE AF_HOLDERS='' AF_CGROUPS='' AF_BORN=0 AF_TICKS=100 AF_SEEN=''
     export AF_WATCH AF_ALL_CLAIMS AF_WHOLE
-    af_seen=$(af_sources | awk "$AF_AWK$AF_SCAN" && echo '~whole')
+    af_seen=$(af_processes | { exec 3<&0; af_sockets | awk "$AF_AWK$AF_SCAN" /dev/fd/3 - && echo '~whole'; })
     case $af_seen in
     *'~whole') ;;
     *) AF_SEEN=$(af_blind processes '/proc could not be read to its end')$AF_NEWLINE ;;
@@ -97,14 +104,20 @@ af_source() {
 } </dev/null 2>/dev/null
 
 # Runs all sources at once, each into a pipe of its own, and the last step over the pipes in turn. A shell's pipes have
-# the numbers 3 to 9: from the seventh source on they share the last.
+# the numbers 3 to 9: from the seventh source on they share the last. What `scan` stands for is known once it has looked;
+# code needs no scan and is slow: so it is started first, and read last.
 af_together() {
     case $# in
     0)
         # shellcheck disable=SC2086  # words are wanted
-        exec timeout 18 awk "$AF_AWK$AF_PROCESSES$AF_WRITABLE$AF_ANSWER" $AF_PIPES
+        exec timeout 18 awk "$AF_AWK$AF_PROCESSES$AF_WRITABLE$AF_ANSWER" $AF_PIPES $AF_CODE_PIPE
         ;;
     esac
+    if [ "$1" = scan ]; then
+        af_scan
+        set -- seen
+        for af_name in $AF_MANAGERS; do af_is_called_for "$af_name" && set -- "$@" "$af_name"; done
+    fi
     if [ "$AF_PIPE" = 9 ]; then
         for af_name; do af_source "$af_name"; done | { exec 9<&0; AF_PIPES="$AF_PIPES /dev/fd/9"; af_together; }
         return
@@ -115,7 +128,11 @@ af_together() {
         case $AF_PIPE in
         3) exec 3<&0 ;; 4) exec 4<&0 ;; 5) exec 5<&0 ;; 6) exec 6<&0 ;; 7) exec 7<&0 ;; 8) exec 8<&0 ;;
         esac
-        AF_PIPES="$AF_PIPES /dev/fd/$AF_PIPE" AF_PIPE=$((AF_PIPE + 1))
+        case $af_name in
+        code) AF_CODE_PIPE=/dev/fd/$AF_PIPE ;;
+        *) AF_PIPES="$AF_PIPES /dev/fd/$AF_PIPE" ;;
+        esac
+        AF_PIPE=$((AF_PIPE + 1))
         af_together "$@"
     }
 }
@@ -154,13 +171,9 @@ af_unknown() {
 af_probe() {
     af_read_claims || { af_refuse "$AF_WHY"; return; }
     ulimit -t 10
-    af_scan
-    af_list=seen
-    for af_name in $AF_MANAGERS; do af_is_called_for "$af_name" && af_list="$af_list $af_name"; done
     export AF_COUNT
-    AF_PIPE=3 AF_PIPES=''
-    # shellcheck disable=SC2086  # words are wanted
-    af_together $af_list ${AF_CODE:+code}
+    AF_PIPE=3 AF_PIPES='' AF_CODE_PIPE=''
+    af_together ${AF_CODE:+code} scan
     exit
 }
 
@@ -168,6 +181,6 @@ af_probe() {
 af_identity() {
     ulimit -t 10
     af_scan
-    AF_SEEN='' AF_PIPE=3 AF_PIPES=''
+    AF_SEEN='' AF_PIPE=3 AF_PIPES='' AF_CODE_PIPE=''
     af_is_called_for "$AF_MANAGER" && af_together seen "$AF_MANAGER"
 }

@@ -48,27 +48,28 @@ function settle(pid) {
 # What stands in further files, by one shell: uid, inner pid, control group, arguments, where links lead, whose the
 # executables are and whether they still have a name, and, for a probe, which mapped code was replaced. Each line is
 # told by its beginning, which no process can choose: GNU's `ls -b` escapes every hostile byte, busybox's prints '?' for
-# them.
-function read_files(    i, pid, facts, arguments, links, executables, maps, command, line) {
-    if (!presents) return
-    for (i = 1; i <= presents; i++) {
-        pid = present[i]
+# them. It is called again for what came later.
+function read_files(    pid, facts, arguments, links, executables, maps, command, line) {
+    for (; filed < presents; ) {
+        pid = present[++filed]
         facts = facts " " pid "/status " pid "/cgroup"
         arguments = arguments " " pid "/cmdline"
         links = links " " pid "/exe " pid "/cwd"
         executables = executables " " pid "/exe"
-        if (pid in main_process) maps = maps " " pid "/maps"
     }
-    command = "exec 2>/dev/null; cd /proc; grep -E \"^(Uid|NSpid):|:name=systemd:|^0::\" /dev/null 1/cgroup" facts \
-        "; ls -ldnb" links
-    if (is_probe)
+    for (pid in main_process) if (pid in parent && !(pid in mapped)) { mapped[pid] = 1; maps = maps " " pid "/maps" }
+    command = "exec 2>/dev/null; cd /proc"
+    if (facts != "")
+        command = command "; grep -E \"^(Uid|NSpid):|:name=systemd:|^0::\" /dev/null 1/cgroup" facts "; ls -ldnb" links
+    if (is_probe && facts != "")
         command = command "; " GREP " \"\" /dev/null" arguments " | tr \"\\000\" \"\\001\"" \
             "; stat -L -c \"%n %u %h\"" executables
     if (is_probe && claimed && maps != "")
         command = command "; exec " GREP " -HE \"^[^ ]+ r.x.* /.*[(]deleted[)]$\"" maps
+    if (command ~ /proc$/) return
     while ((command | getline line) > 0) take_line(line)
     close(command)
-    if (links_read) return
+    if (links_read || links == "") return
     command = "cd /proc; exec ls -ldn" links " 2>/dev/null"
     while ((command | getline line) > 0) if (line ~ /^l/) read_link(line, 0)
     close(command)

@@ -74,7 +74,7 @@ af_read_warrant() {
     AF_WHY='the warrant is cut short'
     [ "$af_step" = 13 ] || return 1
     AF_WHY='the warrant has no command: a person does this one by hand'
-    export AF_ARGV="${af_argv# }"
+    export AF_ARGV="${af_argv# }" AF_WARRANTED="$af_warranted"
     [ -n "$AF_ARGV" ] || return 1
     AF_WHY='the warrant rests on no identity of the service'
     case $af_warranted in 'boot '*"$AF_NEWLINE"?*) ;; *) return 1 ;; esac

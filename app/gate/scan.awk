@@ -1,5 +1,5 @@
 # The first look: the host, its listening TCP sockets, who holds them, which processes tell of a manager. Input: what
-# af_sources prints. Output: lines that begin with '~' are for the frame and its last step, the others are records.
+# af_processes and af_sockets print. Output: lines that begin with '~' are for the frame and its last step, the others are records.
 
 BEGIN {
     MOST = 2000             # listening sockets; more are said to be unseen
@@ -15,6 +15,7 @@ BEGIN {
 }
 
 /^[0-9]+\/stat:/ { take_stat($0); next }
+/^[0-9]+\/cgroup:/ { take_cgroup($0); next }
 /^[0-9]+\/fd\// { open_file($0) }
 
 END {
@@ -81,12 +82,7 @@ function say_watched(pid,    count, manager, i) {
     for (i = 1; i <= count; i++) if (!(manager[i] in called)) { called[manager[i]] = 1; print "~call " manager[i] }
 }
 
-function say_cgroups(    pid, files, command, line, group, said) {
-    for (pid in relevant) files = files " " pid "/cgroup"
-    if (files == "") return
-    command = "cd /proc; exec grep -E \":name=systemd:|^0::\" /dev/null 1/cgroup" files " 2>/dev/null"
-    while ((command | getline line) > 0) take_cgroup(line)
-    close(command)
+function say_cgroups(    pid, group, said) {
     for (pid in relevant) {
         group = cgroup_of(pid)
         if (group == "" || group in said) continue

@@ -1,7 +1,7 @@
-"""Containers that Docker keeps, as values read from the records of the gate. Shared by ``docker`` and ``compose``.
+"""Containers, as values read from the records of the gate, and what can be said of them. Used by each manager of such.
 
-It does not say whose container a process is in (``_contained`` does). Both managers' records are read, since either may
-have asked about a container of the other's; what tells whose it is, is ``is_composed``.
+It does not say whose container a process is in (``_contained`` does for Docker's). Of Docker's both managers' records
+are read, since either may have asked about a container of the other's; what tells whose it is, is ``is_composed``.
 """
 
 import json
@@ -13,18 +13,22 @@ from datetime import datetime
 from app.core.display import span, visible
 from app.core.facts import Facts, Record
 from app.core.manager import Unseen
-from app.core.service import Service
+from app.core.service import Problem, Service
 from app.core.verdict import Sign
 from app.managers._climbing import climbing
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_ID = re.compile(r"[0-9a-f]{12}|[0-9a-f]{64}")
+_SYSTEMDS = (".service", ".socket", ".target", ".timer", ".scope", ".slice")
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """One container, by Docker's word. ``ports`` are the host's, ``mounts`` the host's folders that it sees.
+    """One container, by its keeper's word. ``ports`` are the host's, ``mounts`` the host's folders that it sees.
 
-    ``listed_as`` is the image as ``docker ps`` shows it, empty where that was not asked. ``started`` is Docker's own
-    text, ``started_at`` the same in epoch seconds, like ``created_at``. ``unit`` is Compose's name for it, empty where
-    Compose has none. ``policy`` tells whether Docker starts it again by itself; ``no`` or empty where never.
+    ``listed_as`` is the image as ``docker ps`` shows it, empty where that was not asked. ``started`` is its keeper's
+    own text, ``started_at`` the same in epoch seconds, like ``created_at``. ``unit`` is Compose's name for it, empty
+    where Compose has none. ``policy`` tells whether Docker starts it again by itself; ``no`` or empty where never.
     """
 
     id: str
@@ -67,17 +71,17 @@ class Container:
 def containers(facts: Facts) -> tuple[Container, ...]:
     """Return all containers that were told of, by name."""
     found = {record.get("id"): record for record in _records(facts)}
-    return tuple(sorted((_container(record) for record in found.values()), key=lambda each: (each.name, each.id)))
+    return tuple(sorted((container_from(record) for record in found.values()), key=lambda each: (each.name, each.id)))
 
 
 def by_id(container_id: str, facts: Facts) -> Container | None:
     """Return the container of this id, None where Docker did not tell of one."""
-    return next((_container(record) for record in _records(facts) if record.get("id") == container_id), None)
+    return next((container_from(record) for record in _records(facts) if record.get("id") == container_id), None)
 
 
 def publishing(port: int, facts: Facts) -> Container | None:
     """Return the running container that Docker publishes a port of the host for."""
-    likely = (_container(record) for record in _records(facts) if f"{port}/" in record.get("ports"))
+    likely = (container_from(record) for record in _records(facts) if f"{port}/" in record.get("ports"))
     return next((each for each in likely if port in each.ports and each.is_running), None)
 
 
@@ -92,6 +96,17 @@ def unseen(manager: str, facts: Facts) -> Unseen | None:
     return None
 
 
+def name_problem(name: str, command: str) -> Problem | None:
+    """Say why a claim's name is no container's, as ``command`` shows them; None where it may be one."""
+    if name.endswith(_SYSTEMDS):
+        return Problem("unit", "this is a systemd unit's name: set manager to systemd, or name the container")
+    if _ID.fullmatch(name):
+        return Problem("unit", "each new container has another id: write its name")
+    if not _NAME.fullmatch(name):
+        return Problem("unit", f"the container's name as `{command}` shows it: letters, digits and _ . - only")
+    return None
+
+
 def user_of(container: Container, facts: Facts) -> str | None:
     """Return its user by its own view; None where only the number on the host tells."""
     main = facts.processes.get(container.pid)
@@ -103,8 +118,8 @@ def user_of(container: Container, facts: Facts) -> str | None:
     return None if name.isdecimal() else name
 
 
-def signs(container: Container, service: Service, facts: Facts) -> Iterator[Sign]:
-    """Give what Docker knows that calls for a restart, or for more than one."""
+def signs(container: Container, service: Service, facts: Facts, keeper: str = "Docker") -> Iterator[Sign]:
+    """Give what its keeper knows that calls for a restart, or for more than one."""
     if container.listed_as.startswith("sha256:") and container.listed_as != container.image:
         image_id = container.image_id.removeprefix("sha256:")[:12]
         text = (
@@ -114,7 +129,7 @@ def signs(container: Container, service: Service, facts: Facts) -> Iterator[Sign
         yield Sign("image", text)
     if container.health == "unhealthy":
         yield Sign("health", f"{container.name} is unhealthy by its own health check.")
-    yield from climbing("Docker", container.name, container.restarts, container.started_at, facts.now)
+    yield from climbing(keeper, container.name, container.restarts, container.started_at, facts.now)
     code = facts.code.get(service.name)
     if code is None or service.path is None or not container.sees(service.path):
         return
@@ -150,9 +165,10 @@ def _records(facts: Facts) -> Iterator[Record]:
     yield from facts.records("compose.container")
 
 
-def _container(record: Record) -> Container:
-    project, service = _text(record.get("project")), _text(record.get("service"))
-    is_composed = project and service and _text(record.get("oneoff")) != "True"
+def container_from(record: Record) -> Container:
+    """Read a container from its record: the fields are named alike whoever keeps it."""
+    project, service = text_from(record.get("project")), text_from(record.get("service"))
+    is_composed = project and service and text_from(record.get("oneoff")) != "True"
     published = (port.partition("/") for port in record.get("ports").split(",") if port.endswith("/tcp"))
     return Container(
         id=record.get("id"),
@@ -161,17 +177,17 @@ def _container(record: Record) -> Container:
         state=record.get("state"),
         started=record.get("started"),
         started_at=_time(record.get("started")),
-        image=_text(record.get("image")),
+        image=text_from(record.get("image")),
         image_id=record.get("image-id"),
         listed_as=record.get("listed-as"),
-        user=_text(record.get("user")),
-        folder=_text(record.get("folder")),
+        user=text_from(record.get("user")),
+        folder=text_from(record.get("folder")),
         mounts=_texts(record.get("mounts")),
         ports=tuple(sorted({int(host) for host, _, _ in published if re.fullmatch(r"[0-9]{1,5}", host)})),
         restarts=record.number("restarts"),
         health=record.get("health"),
         unit=f"{project}/{service}" if is_composed else "",
-        project_folder=_text(record.get("project-folder")),
+        project_folder=text_from(record.get("project-folder")),
         created_at=_time(record.get("created")),
         policy=record.get("policy"),
     )
@@ -185,7 +201,8 @@ def _json(value: str) -> object:
         return None
 
 
-def _text(value: str) -> str:
+def text_from(value: str) -> str:
+    """Read a text that was printed as JSON, empty where it is none."""
     read = _json(value)
     return read if isinstance(read, str) else ""
 

@@ -146,7 +146,7 @@ function say_claim(i,    n, count, path, service, newest, newest_set) {
     for (; count > 0; count--) {
         if (!(path[count] in changed)) continue
         identity(service, "fragment " enc(path[count]) " " changed[path[count]])
-        if (OF == "") guard(service, path[count])
+        if (OF == "" || OF == "root") guard(service, path[count])
         if (changed[path[count]] > changed[newest]) newest = path[count]
     }
     if (ENVIRON["AF_VERB"] != "probe") return
@@ -157,7 +157,7 @@ function say_claim(i,    n, count, path, service, newest, newest_set) {
     put("file", newest); put("files-at", changed[newest])
     put("environment", newest_set); put("environment-at", changed[newest_set])
     done()
-    if (OF != "" || unit[n, "user"] != "" && unit[n, "user"] != "root") return
+    if (OF != "" && OF != "root" || unit[n, "user"] != "" && unit[n, "user"] != "root") return
     # Root runs it: so what it runs and reads has to be safe from others. `{ path=/x ; argv[]=/x /etc/x.conf ; … }`
     count = split(unit[n, "environment"] NEWLINE unit[n, "run"], path, /[ \n]/)
     for (; count > 0; count--) { sub(/^(path|argv\[\])=/, "", path[count]); guard(service, path[count]) }

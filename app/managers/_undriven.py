@@ -24,6 +24,7 @@ class Undriven:
     is_driven: bool = False
     is_claimable: bool = True
     is_by_hand: bool = False
+    takes_args: bool = False
     privilege: str = "None to recognise it; root to see who holds a port."
     shell: str
 

@@ -53,6 +53,7 @@ class Compose:
     is_driven = True
     is_claimable = True
     is_by_hand = False
+    takes_args = False
     privilege = "root: whoever may speak with Docker's socket is root."
     shell = SHELL
 

@@ -8,7 +8,6 @@ with the same image: it reads no file of the operator's. The restart counter doe
 inside it. Keeps law 4: the argv is made here.
 """
 
-import re
 from collections.abc import Mapping
 
 from app.core.facts import Facts, Process
@@ -19,10 +18,6 @@ from app.managers import _containers
 from app.managers._contained import container_of, owned, unlisted
 from app.managers._containers_fragment import ASKING
 from app.managers._near import near
-
-NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-ID = re.compile(r"[0-9a-f]{12}|[0-9a-f]{64}")
-SYSTEMDS = (".service", ".socket", ".target", ".timer", ".scope", ".slice")
 
 # With claims, all containers are asked about, so that a name that is not there is known not to be there. Without, those
 # that run, and only where somebody who holds a port may be in one of them. containerd's folders name them for nothing.
@@ -70,6 +65,7 @@ class Docker:
     is_driven = True
     is_claimable = True
     is_by_hand = False
+    takes_args = False
     privilege = "root: whoever may speak with Docker's socket is root."
     shell = ASKING + SHELL
 
@@ -77,16 +73,8 @@ class Docker:
         found: list[Problem] = []
         if "/" in service.unit:
             found.append(Problem("unit", "project/service is Compose's name: set manager to compose"))
-        elif service.unit.endswith(SYSTEMDS):
-            found.append(
-                Problem("unit", "this is a systemd unit's name: set manager to systemd, or name the container")
-            )
-        elif ID.fullmatch(service.unit):
-            found.append(Problem("unit", "each new container has another id: write its name"))
-        elif not NAME.fullmatch(service.unit):
-            found.append(
-                Problem("unit", "the container's name as `docker ps` shows it: letters, digits and _ . - only")
-            )
+        elif problem := _containers.name_problem(service.unit, "docker ps"):
+            found.append(problem)
         if service.config is not None:
             found.append(Problem("config", "Docker has no configuration file for one container: leave it out"))
         return found

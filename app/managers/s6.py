@@ -1,27 +1,51 @@
 """s6: one ``s6-supervise`` for each service directory, the parent of what the directory's ``run`` became.
 
-Recognised in this version, not driven yet: ``s6-svstat``, which reads its own list, is not asked, so nothing is
-believed. The name of a service is that of its directory, which ``s6-supervise`` was given.
+Seen with 2.11: ``s6-svc -r`` returns at once, and with ``-wr`` only when the service has ended and is up again; a
+process that was killed is run again at once. ``s6-svstat`` reads the supervisor's list. Root's services often run
+``su``, or an s6 program that becomes the service. ``s6-svc -h`` is no reload: what a program does at that signal,
+which ends most, is its own affair.
 """
 
-from app.core.facts import Facts, Process
-from app.managers._processes import directory_name, runs
-from app.managers._undriven import Supervising, quiet
+from app.core.manager import Action
+from app.managers._directories import Directories
+
+SHELL = r"""
+af_watch s6-supervise
+facts_s6() {
+    if ! command -v s6-svstat >/dev/null; then
+        af_blind 's6 services' 's6-svstat is not on the PATH' s6
+        return
+    fi
+    directories_of s6 s6-supervise
+}
+
+# pid, whether it is up, and whether it shall be: `1195 true true`, `-1 false true`.
+s6_state() {
+    # shellcheck disable=SC2046  # words are wanted
+    set -- $(af_as "$1" s6-svstat -o pid,up,wantedup "$2")
+    case $2:$3 in
+    true:true) echo "$1 run" ;;
+    true:false) echo "$1 run, want down" ;;
+    false:true) echo '0 down, want up' ;;
+    false:false) echo '0 down' ;;
+    esac
+}
+"""
+_WAIT = "30000"  # milliseconds
+_WORDS = {Action.RESTART: ("-wr", "-r"), Action.START: ("-wu", "-u")}
 
 
-class S6(Supervising):
+class S6(Directories):
     """An s6-supervise."""
 
     name = "s6"
     label = "s6"
-    privilege = "root for the system's own services: their supervise directories are root's."
-    shell = quiet(name)
+    program = "s6-supervise"
+    shell = SHELL
 
-    def is_supervisor(self, process: Process) -> bool:
-        return process.comm == "s6-supervise" and runs(process, "s6-supervise")
-
-    def unit_of(self, main: Process, supervisor: Process, facts: Facts) -> str | None:
-        return directory_name(supervisor)
+    def commands(self, action: Action, directory: str) -> tuple[str, ...]:
+        wait, what = _WORDS[action]
+        return ("s6-svc", wait, "-T", _WAIT, what, directory)
 
 
 MANAGER = S6()

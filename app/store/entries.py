@@ -23,6 +23,8 @@ def entry_dict(entry: Entry) -> dict[str, Any]:
     """Write an entry as a JSON object."""
     written = asdict(entry)
     if isinstance(entry, Service):
+        if not entry.args:
+            del written["args"]  # as versions wrote it that knew of none
         written["checks"] = [{_CHECK_NAMES[type(check)]: asdict(check)} for check in entry.checks]
     return written
 

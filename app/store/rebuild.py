@@ -1,4 +1,5 @@
-"""What the events that are no request's say must stand in the tables: registry, proposals, freezes, people, tokens.
+"""What the events that are no request's say must stand in the tables: registry, proposals, freezes, verdicts, people,
+tokens.
 
 Pure, like ``projection``, which does the same for requests: it is fed the log's bodies in order, and reads no table. An
 event that it does not know changes nothing here.
@@ -28,6 +29,7 @@ class Rebuilt:
     registry_revision: Rows = field(default_factory=lambda: {(1,): {"revision": 0}})
     proposals: Rows = field(default_factory=dict)
     freezes: Rows = field(default_factory=dict)
+    verdicts: Rows = field(default_factory=dict)
     people: Rows = field(default_factory=dict)
     roles: Rows = field(default_factory=dict)
     groups: Rows = field(default_factory=dict)
@@ -65,6 +67,10 @@ def _changed(rows: Rebuilt, body: Mapping[str, Any], data: Mapping[str, Any]) ->
             rows.registry.pop(key, None)
         else:
             rows.registry[key] = {"body": canonical(each["after"]).decode(), "revision": data["revision"]}
+        if each["kind"] == "service":
+            rows.verdicts.pop((each["name"],), None)
+        elif each["kind"] == "host":
+            rows.verdicts = {key: row for key, row in rows.verdicts.items() if row["host"] != each["name"]}
     rows.registry_revision[1,] = {"revision": data["revision"]}
     if data["proposal"] is not None:
         _decided(rows, body, data["proposal"], "confirmed")
@@ -77,6 +83,11 @@ def _withdrawn(rows: Rebuilt, body: Mapping[str, Any], data: Mapping[str, Any]) 
 def _decided(rows: Rebuilt, body: Mapping[str, Any], proposal: str, state: str) -> None:
     decided = {"state": state, "decided_by": body["by"], "decided_at": epoch(body["at"])}
     rows.proposals.setdefault((proposal,), {}).update(decided)
+
+
+def _verdict(rows: Rebuilt, body: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    held = {"host": body["host"], "verdict": data["after"], "since": epoch(body["at"])}
+    rows.verdicts[body["service"],] = held
 
 
 def _frozen(rows: Rebuilt, body: Mapping[str, Any], data: Mapping[str, Any]) -> None:
@@ -133,6 +144,7 @@ _STEPS: dict[str, Callable[[Rebuilt, Mapping[str, Any], Mapping[str, Any]], None
     "registry_proposed": _proposed,
     "registry_changed": _changed,
     "proposal_withdrawn": _withdrawn,
+    "verdict_changed": _verdict,
     "frozen": _frozen,
     "released": _released,
     "person_added": _added,

@@ -8,7 +8,7 @@ so that of many racing clicks, workers or replicas one wins; and law 10: all is 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import exists, insert, select, update
 from sqlalchemy import text as sql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -29,6 +29,7 @@ __all__ = [
     "Filter",
     "Page",
     "Row",
+    "alive_of",
     "alive_on",
     "append",
     "count",
@@ -36,12 +37,14 @@ __all__ = [
     "events",
     "expired",
     "inbox",
+    "knows",
     "load",
     "page",
     "stream",
     "text",
     "texts",
     "too_late",
+    "under_way",
     "wanting",
 ]
 
@@ -118,6 +121,12 @@ async def events(db: Database, request_id: str) -> list[Event]:
         return [event_of(row) for row in await _rows(connection, await _full_id(connection, request_id))]
 
 
+async def knows(db: Database, requester: str, key: str) -> bool:
+    """Whether something was asked with this key before."""
+    async with db.read() as connection:
+        return bool(await connection.scalar(select(exists().where(KEYS.c.requester == requester, KEYS.c.key == key))))
+
+
 async def wanting(db: Database, states: Iterable[State]) -> list[str]:
     """Return the ids of the requests in these states, oldest first."""
     names = [str(state) for state in states]
@@ -142,6 +151,23 @@ async def alive_on(db: Database, host: str) -> list[str]:
     wanted = select(REQUESTS.c.id).where(REQUESTS.c.is_open, REQUESTS.c.host == host)
     async with db.read() as connection:
         return list((await connection.scalars(wanted.order_by(REQUESTS.c.seq))).all())
+
+
+async def under_way(db: Database, host: str) -> set[str]:
+    """Return the services of a host that a request is being proved, run or settled on: what they show changes now."""
+    states = [str(state) for state in (State.OPEN, *lifecycle.ACTING)]
+    wanted = select(REQUESTS.c.service).where(REQUESTS.c.host == host, REQUESTS.c.is_open, REQUESTS.c.state.in_(states))
+    async with db.read() as connection:
+        return set((await connection.scalars(wanted)).all())
+
+
+async def alive_of(db: Database, service: str) -> str | None:
+    """Return the id of the one request of a service that has not ended."""
+    async with db.read() as connection:
+        found: str | None = await connection.scalar(
+            select(REQUESTS.c.id).where(REQUESTS.c.is_open, REQUESTS.c.service == service)
+        )
+    return found
 
 
 async def inbox(db: Database) -> list[Request]:

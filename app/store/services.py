@@ -1,11 +1,10 @@
-"""The registry's entries, the proposals that wait for a second editor, and the last proof of each service.
+"""The registry's entries, and the proposals that wait for a second editor. What was proved of them is in ``proofs``.
 
 Whether a change makes sense, and who may make or confirm it, is decided by the flow; here a change is only made whole
 or not at all, and only on the revision that it was planned on.
 """
 
 import json
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +14,29 @@ from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.errors import Conflict, NotFound
-from app.core.events import SYSTEM, epoch, iso
+from app.core.events import epoch, iso
 from app.core.registry import Change, Registry
 from app.store.engine import Database
 from app.store.entries import change_dict, change_of, entry_dict, entry_of
 from app.store.log import Tx, body_for, canonical
+from app.store.proofs import Proof, forget, proof, proofs, record_proof
 from app.store.rebuild import canonical_list
-from app.store.tables import PROOFS, PROPOSALS, REGISTRY, REVISION, TEXTS
+from app.store.tables import PROPOSALS, REGISTRY, REVISION, TEXTS
+
+# Proofs have a file of their own; callers find every question about services here.
+__all__ = [
+    "Proof",
+    "Proposal",
+    "apply",
+    "proof",
+    "proofs",
+    "proposal",
+    "proposals",
+    "propose",
+    "record_proof",
+    "registry",
+    "withdraw",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +52,6 @@ class Proposal:
     decided_by: str | None
     decided_at: float | None
     note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """The last proof of a service. ``findings_json`` is what the flow wrote and reads again."""
-
-    service: str
-    host: str
-    verdict: str
-    need: str
-    at: float
-    findings_json: str
 
 
 _PROPOSALS = select(PROPOSALS, TEXTS.c.body.label("note")).select_from(
@@ -157,41 +160,6 @@ async def withdraw(db: Database, proposal_id: str, *, by: str, at: float, event_
     return await db.write(change)
 
 
-async def proofs(db: Database) -> dict[str, Proof]:
-    """Return the last proof of each service that was looked at since its claim last changed."""
-    async with db.read() as connection:
-        rows = (await connection.execute(select(PROOFS))).all()
-    return {row.service: Proof(row.service, row.host, row.verdict, row.need, row.at, row.findings) for row in rows}
-
-
-async def record_proof(  # noqa: PLR0917 - a proof's fields, in the order in which they are made
-    db: Database, service: str, verdict: str, need: str, at: float, findings_json: str
-) -> None:
-    """Keep a proof as a service's last one, unless a later one is there. A changed verdict is an event.
-
-    A service that is no longer in the registry has no last proof.
-    """
-
-    async def change(tx: Tx) -> None:
-        claim = select(REGISTRY.c.body).where(REGISTRY.c.kind == "service", REGISTRY.c.name == service)
-        entry = await tx.connection.scalar(claim)
-        last = (await tx.connection.execute(select(PROOFS).where(PROOFS.c.service == service))).one_or_none()
-        if entry is None or (last is not None and last.at > at):
-            return
-        host = json.loads(entry)["host"]
-        before = last.verdict if last is not None else ""
-        if before != verdict:
-            data = {"before": before, "after": str(verdict), "need": str(need)}
-            about = {"service": service, "host": host}
-            event_id = f"proof-{secrets.token_hex(16)}"
-            await tx.record(body_for("verdict_changed", data, event_id=event_id, at=at, by=SYSTEM, **about))
-        await tx.connection.execute(delete(PROOFS).where(PROOFS.c.service == service))
-        row = {"service": service, "host": host, "verdict": str(verdict), "need": str(need), "at": at}
-        await tx.connection.execute(insert(PROOFS).values(**row, findings=findings_json))
-
-    await db.write(change)
-
-
 async def _write_entry(connection: AsyncConnection, change: Change, revision: int) -> None:
     row = {"kind": change.kind, "name": change.name}
     await connection.execute(delete(REGISTRY).where(*(REGISTRY.c[key] == value for key, value in row.items())))
@@ -199,9 +167,7 @@ async def _write_entry(connection: AsyncConnection, change: Change, revision: in
         body = canonical(entry_dict(change.after)).decode()
         await connection.execute(insert(REGISTRY).values(**row, body=body, revision=revision))
     # What was proved of the old claim says nothing about the new one.
-    if change.kind in {"service", "host"}:
-        column = PROOFS.c.service if change.kind == "service" else PROOFS.c.host
-        await connection.execute(delete(PROOFS).where(column == change.name))
+    await forget(connection, change)
 
 
 async def _registry(connection: AsyncConnection) -> Registry:

@@ -2,8 +2,9 @@
 
 Three kinds of table. ``audit`` with ``audit_head`` is the truth, and ``texts`` what its commitments name. A
 *projection* is written in the same transaction as its event and can be rebuilt from the log: requests, decisions,
-registry, proposals, freezes, people, roles, groups, late. The rest may be lost or deleted without a lie: words, keys,
-sessions, the live output of runs, last proofs. Times are epoch seconds, except ``audit.at``, which is the log's text.
+registry, proposals, freezes, verdicts, people, roles, groups, late. The rest may be lost or deleted without a lie:
+words, keys, sessions, the live output of runs, last proofs, sweeps, notices. Times are epoch seconds, except
+``audit.at``, which is the log's text.
 """
 
 from sqlmodel import Field, SQLModel
@@ -151,7 +152,7 @@ class ProposalRow(SQLModel, table=True):
 
 
 class ProofRow(SQLModel, table=True):
-    """The last proof of a service."""
+    """The last look at a service, and what ``core.freshness.Seen`` keeps of those before."""
 
     __tablename__ = "proofs"
     service: str = Field(primary_key=True)
@@ -160,6 +161,43 @@ class ProofRow(SQLModel, table=True):
     need: str
     at: float
     findings: str
+    proved: str
+    proved_at: float
+    unseen: int
+    unseen_since: float
+
+
+class VerdictRow(SQLModel, table=True):
+    """The verdict that holds of a service, and since when."""
+
+    __tablename__ = "verdicts"
+    service: str = Field(primary_key=True)
+    host: str
+    verdict: str
+    since: float
+
+
+class NoticeRow(SQLModel, table=True):
+    """What changed of a service and one person has not seen: from what, to what, how often, and the last event."""
+
+    __tablename__ = "notices"
+    person: str = Field(primary_key=True)
+    service: str = Field(primary_key=True)
+    host: str
+    was: str
+    verdict: str
+    changes: int
+    seq: int
+    at: float
+
+
+class SweepRow(SQLModel, table=True):
+    """When a host was last swept, and how many sweeps in a row got no answer."""
+
+    __tablename__ = "sweeps"
+    host: str = Field(primary_key=True)
+    at: float
+    misses: int
 
 
 class FreezeRow(SQLModel, table=True):
@@ -257,6 +295,9 @@ REGISTRY = _TABLES["registry"]
 REVISION = _TABLES["registry_revision"]
 PROPOSALS = _TABLES["proposals"]
 PROOFS = _TABLES["proofs"]
+VERDICTS = _TABLES["verdicts"]
+NOTICES = _TABLES["notices"]
+SWEEPS = _TABLES["sweeps"]
 FREEZES = _TABLES["freezes"]
 PEOPLE = _TABLES["people"]
 ROLES = _TABLES["roles"]

@@ -7,7 +7,7 @@ visible and escaped in the template (law 13)."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.core.manager import Manager
+from app.core.manager import Action, Manager
 from app.core.verdict import Finding, Need
 from app.core.warrant import Warrant, read, short_digest
 from app.flow.evidence import Evidence, Touched
@@ -43,6 +43,11 @@ class Card:
     def is_by_hand(self) -> bool:
         """Whether a person restarts it, since there is no command."""
         return not self.warrant.argv
+
+    @property
+    def is_gentler(self) -> bool:
+        """Whether no process is to be ended by it."""
+        return self.warrant.action not in {Action.RESTART, Action.START}
 
     @property
     def argv_rest(self) -> str:

@@ -18,9 +18,12 @@ from app.managers import MANAGERS
 KINDS: Mapping[str, Kind] = {"hosts": "host", "services": "service", "policies": "policy"}
 FIELDS: Mapping[Kind, tuple[str, ...]] = {
     "host": ("name", "address", "environment", "port", "user", "jump", "host_keys"),
-    "service": ("name", "host", "owner", "manager", "unit", "user", "path", "ports", "config", "settle", "docs"),
+    "service": (
+        *("name", "host", "owner", "manager", "unit", "args", "user", "path", "ports", "config", "settle", "docs"),
+    ),
     "policy": ("subject", "of", "approvers", "groups", "assurance", "expires"),
 }
+_WRITTEN_OUT = frozenset({"args", "ports", "settle"})
 TICKS: Mapping[Kind, tuple[str, ...]] = {"host": ("sudo",), "service": ("start",), "policy": ()}
 ROWS = r"check\.(1?\d)\.(kind|target|field|expected)"
 MOST_ROWS = 20
@@ -97,7 +100,8 @@ def values_of(entry: Entry) -> dict[str, str]:
             }
         case Service():
             return {
-                **{name: getattr(entry, name) or "" for name in FIELDS["service"] if name not in {"ports", "settle"}},
+                **{name: getattr(entry, name) or "" for name in FIELDS["service"] if name not in _WRITTEN_OUT},
+                "args": " ".join(entry.args),
                 "ports": ", ".join(str(port) for port in entry.ports),
                 "settle": span_of(entry.settle_seconds),
                 "start": "yes" if entry.start else "",
@@ -140,6 +144,7 @@ def _service(reading: Reading) -> Service:
         path=reading.text("path") or None,
         ports=tuple(reading.number("ports", port) for port in reading.words("ports")),
         config=reading.text("config") or None,
+        args=tuple(reading.text("args").split()),
         settle_seconds=reading.seconds("settle", 5.0),
         start=reading.text("start") == "yes",
         checks=tuple(check for row in range(MOST_ROWS) if (check := _check(reading, row))),

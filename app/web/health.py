@@ -8,6 +8,7 @@ from starlette.responses import PlainTextResponse
 
 from app.core.errors import AskfirstError
 from app.core.lifecycle import ENDED, State
+from app.flow.freshness import summary
 from app.flow.ports import World
 from app.store import freezes, requests
 
@@ -40,6 +41,7 @@ async def metrics(request: Request) -> PlainTextResponse:
     """Give the numbers of what has not ended, as Prometheus reads them."""
     world: World = request.app.state.world
     counts = {state: len(await requests.wanting(world.db, {state})) for state in State if state not in ENDED}
+    proved = await summary(world)
     lines = [
         "# HELP askfirst_requests Requests that have not ended, by state.",
         "# TYPE askfirst_requests gauge",
@@ -47,5 +49,11 @@ async def metrics(request: Request) -> PlainTextResponse:
         "# HELP askfirst_freezes Freezes that hold now.",
         "# TYPE askfirst_freezes gauge",
         f"askfirst_freezes {len(await freezes.current(world.db))}",
+        "# HELP askfirst_services Registered services, by what their last proof is worth now.",
+        "# TYPE askfirst_services gauge",
+        *(f'askfirst_services{{freshness="{each}"}} {count}' for each, count in proved.counts.items()),
+        "# HELP askfirst_oldest_proof_seconds How long ago the service that waits longest was proved.",
+        "# TYPE askfirst_oldest_proof_seconds gauge",
+        f"askfirst_oldest_proof_seconds {proved.oldest_seconds:.0f}",
     ]
     return PlainTextResponse("\n".join(lines) + "\n", media_type=_METRICS)

@@ -28,6 +28,7 @@ from app.web.words import SAID
 
 THEMES = ("system", "light", "dark")
 THEME_COOKIE = "askfirst_theme"
+KEYS_COOKIE = "askfirst_keys"
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class Page:
     """What stands around a page's own content."""
 
     theme: str
+    has_keys: bool = True
     person: Person | None = None
     csrf: str = ""
     links: tuple[Link, ...] = ()
@@ -131,12 +133,14 @@ async def _page(request: Request) -> Page:
     theme = request.cookies.get(THEME_COOKIE, "system")
     theme = theme if theme in THEMES else "system"
     visit: Visit | None = getattr(request.state, "visit", None)
+    has_keys = request.cookies.get(KEYS_COOKIE) != "off"
     if visit is None:
-        return Page(theme)
+        return Page(theme, has_keys)
     frozen = await switches.current(visit.world.db)
     waiting = len(await for_person(visit.world, visit.person, frozen)) if Role.APPROVER in visit.person.roles else 0
     return Page(
         theme=theme,
+        has_keys=has_keys,
         person=visit.person,
         csrf=visit.session.csrf,
         links=tuple(_links(visit.person, request.url.path, waiting)),

@@ -3,8 +3,8 @@
 It decides nothing: whether this person may approve is asked of the guard, and its own sentence is shown where they
 may not."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import Request as HttpRequest
@@ -12,19 +12,22 @@ from starlette.responses import HTMLResponse
 
 from app.core.errors import Refused
 from app.core.events import Event
-from app.core.lifecycle import ACTING, ENDED, Request, State
+from app.core.lifecycle import ACTING, ASKING, ENDED, Request, State
+from app.core.manager import Action
 from app.core.policy import Assurance, Attempt, Person, Role, Via
 from app.core.verdict import Answer
 from app.flow import evidence, printed
+from app.flow.checklist import checklist
 from app.flow.decide import could_approve, refusal_for
 from app.flow.evidence import Touched
 from app.managers import MANAGERS
 from app.store import people, requests, services
 from app.web.card import Card, card_of, proof_of
+from app.web.lately import remarks
 from app.web.pages import Visit, render
 from app.web.story import Line, steps, story
 from app.web.times import span
-from app.web.words import ASSURANCES, BY_HAND, STATES, Sign
+from app.web.words import ASSURANCES, BY_HAND, CERTAINTIES, GENTLER, STATES, Sign
 
 _NEXT = {
     State.OPEN: "The host is asked to prove the claim",
@@ -46,6 +49,15 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """What of one kind of identity lines is no more after a run, and what came instead."""
+
+    kind: str
+    gone: list[str]
+    come: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """What this person may do with the request, and the sentences that say so."""
 
@@ -61,6 +73,7 @@ class View:
     may_cancel: bool = False
     may_insist: bool = False
     may_say_done: bool = False
+    by_hand: str = ""
     may_edit: bool = False
     may_ask: bool = False
     is_live: bool = False
@@ -107,7 +120,13 @@ async def show(
         steps=steps(request, events),
         story_lines=_story(request, events, names, texts),
         output=await printed.of(visit.world, request),
-        view=await _view(visit, request, card, before, after),
+        view=await _view(visit, request, card, before, after, names),
+        points=[
+            (point, CERTAINTIES[point.certainty])
+            for point in checklist(request, before, after, card.warrant if card else None, names)
+        ],
+        changed=_changed(request, before, after),
+        remarks=await remarks(visit.world, request, names) if request.state in ASKING else (),
         notice=notice,
         problems=problems or {},
         values=values or {},
@@ -115,7 +134,28 @@ async def show(
 
 
 def _sign(request: Request) -> Sign:
-    return BY_HAND if request.is_by_hand and request.state is State.RUNNING else STATES[request.state]
+    if request.is_by_hand and request.state is State.RUNNING:
+        return BY_HAND
+    sign = STATES[request.state]
+    if request.action == Action.RESTART or request.state not in GENTLER:
+        return sign
+    return replace(sign, next_step=GENTLER[request.state])
+
+
+def _changed(request: Request, before: evidence.Evidence | None, after: evidence.Evidence | None) -> list[Change]:
+    """Pair the identity lines that a run has ended with those that came instead, by their kind."""
+    if before is None or after is None or request.state not in {State.SUCCEEDED, State.FAILED}:
+        return []
+    gone, come = _by_kind(after.gone), _by_kind(line for line in after.identity if line not in before.identity)
+    return [Change(kind, gone.get(kind, []), come.get(kind, [])) for kind in dict.fromkeys((*gone, *come))]
+
+
+def _by_kind(lines: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        kind, _, rest = line.partition(" ")
+        found.setdefault(kind, []).append(rest)
+    return found
 
 
 def _story(request: Request, events: list[Event], names: Mapping[str, str], texts: Mapping[str, str]) -> list[Line]:
@@ -128,14 +168,16 @@ def _commitments(request: Request, events: list[Event]) -> list[str]:
     return [each for each in wanted if each]
 
 
-async def _view(
+async def _view(  # noqa: PLR0917 - what a page is made of
     visit: Visit,
     request: Request,
     card: Card | None,
     before: evidence.Evidence | None,
     after: evidence.Evidence | None,
+    names: Mapping[str, str],
 ) -> View:
     person = visit.person
+    is_handed_over = request.is_by_hand and request.state is State.RUNNING
     may: dict[str, Any] = await _deciding(visit, request, card) if request.state is State.WAITING and card else {}
     is_own = person.human == request.requester_human
     is_asking = request.state in {State.OPEN, State.WAITING, State.APPROVED}
@@ -150,9 +192,8 @@ async def _view(
         assurance=ASSURANCES[Assurance(request.assurance)] if request.assurance else "",
         may_cancel=is_asking and (is_own or Role.ADMIN in person.roles),
         may_insist=is_own and needs_reason and request.state is State.WAITING,
-        may_say_done=request.is_by_hand
-        and request.state is State.RUNNING
-        and bool(person.roles & {Role.REQUESTER, Role.APPROVER}),
+        may_say_done=is_handed_over and bool(person.roles & {Role.REQUESTER, Role.APPROVER}),
+        by_hand=names.get(request.by_hand_of or request.requester, "somebody") if is_handed_over else "",
         may_edit=Role.EDITOR in person.roles,
         may_ask=Role.REQUESTER in person.roles,
         is_live=request.state not in ENDED,
@@ -198,6 +239,11 @@ def _says(request: Request, card: Card) -> str:
         return f"Yours would be yes number {len(request.approvals) + 1}; {missing} more {people_word} to say yes too."
     if card.is_by_hand:
         return "Approving runs nothing: a person restarts it by hand, and the host then has to prove that it came back."
+    if request.action != Action.RESTART:
+        return (
+            f"Approving runs this {request.action} once, now, if the host still shows the same processes. No process is"
+            " ended by it; should another one run afterwards, it has failed."
+        )
     return "Approving runs this once, now, if the host still shows the same processes. Anything else, and it stops."
 
 
@@ -217,7 +263,7 @@ def _what_next(request: Request) -> str:
         missing = request.approvers - len(request.approvals)
         return f"{missing} of {wanted} {'approves' if missing == 1 else 'approve'}, or one denies"
     if request.is_by_hand and request.state is State.RUNNING:
-        return "Whoever restarts it says that it is done"
+        return "Whoever restarts it says that it is done, or the time for it runs out"
     return _NEXT.get(request.state, "")
 
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.core import events as happened
+from app.core.checklist import COMMITTED
 from app.core.events import SYSTEM, Event
 from app.core.lifecycle import Request, State
+from app.core.manager import Action
 
-STEPS = ("Request", "Proof by the host", "Approval", "Run, if still the same", "Proof that it came back")
+STEPS = ("Request", "Proof by the host", "Approval", "Run, if still the same")
 _ENDED_WELL = frozenset({State.SUCCEEDED})
 _ENDED_ILL = frozenset({State.BLOCKED, State.DENIED, State.FAILED, State.NOT_RUN})
 _ENDED_ODD = frozenset({State.EXPIRED, State.CANCELLED, State.STALE, State.UNKNOWN})
@@ -44,19 +46,20 @@ class Line:
 
 def steps(request: Request, events: Sequence[Event]) -> list[Step]:
     """Return the five steps, with the time at which each was done."""
+    names = (*STEPS, "Proof that it came back" if request.action == Action.RESTART else "Proof that it runs on")
     current = _current(request)
     here = "now"
     if request.state in _ENDED_WELL:
-        current = len(STEPS)
+        current = len(names)
     elif request.state in _ENDED_ILL:
         here = "bad"
     elif request.state in _ENDED_ODD:
         here = "odd"
     times = _times(request, events)
-    where = ["done" if index < current else here if index == current else "todo" for index in range(len(STEPS))]
+    where = ["done" if index < current else here if index == current else "todo" for index in range(len(names))]
     return [
         Step(name, state, _ICONS[state], at if state == "done" else None)
-        for name, state, at in zip(STEPS, where, times, strict=True)
+        for name, state, at in zip(names, where, times, strict=True)
     ]
 
 
@@ -68,7 +71,9 @@ def story(
     yeses = 0
     for event in events:
         yeses += isinstance(event, happened.Approved)
-        tone, words, quoted = _line(event, names.get(event.by, "Somebody"), f"{yeses} of {approvers}")
+        # Who restarts by hand was not the one who wrote the event.
+        about = event.to if isinstance(event, happened.HandedOver) and event.to else event.by
+        tone, words, quoted = _line(event, names.get(about, "Somebody"), f"{yeses} of {approvers}")
         lines.append(Line(event.at, tone, words, texts.get(quoted, "") if quoted else ""))
     return lines
 
@@ -113,7 +118,12 @@ def _line(event: Event, name: str, yeses: str) -> tuple[str, str, str]:
     """Return an event's tone, sentence and the commitment of the text that it quotes."""
     match event:
         case happened.Asked():
-            return "yes", f"{name} asked for a restart of {event.service} on {event.host}", event.reason_text
+            said = ", and said that the code is committed and pushed" if COMMITTED in event.said else ""
+            return (
+                "yes",
+                f"{name} asked for a {event.action} of {event.service} on {event.host}{said}",
+                event.reason_text,
+            )
         case happened.Verified():
             return "yes", "The host proved the claim: VERIFIED. The warrant was written", ""
         case happened.Insisted():
@@ -143,7 +153,7 @@ def _without_quote(event: Event, name: str) -> tuple[str, str]:
         case happened.RunStarted():
             return "yes", "A worker took it, and asked the host to prove it again and run it"
         case happened.HandedOver():
-            return "yes", "Handed over: a person restarts it by hand now"
+            return "yes", f"Handed over: {name if event.to else 'a person'} restarts it by hand now"
         case happened.RunRefused():
             return "no", f"Nothing was run: {event.why}"
         case happened.RunLost():
@@ -156,6 +166,8 @@ def _without_quote(event: Event, name: str) -> tuple[str, str]:
 def _run_ended(event: happened.RunEnded, name: str) -> tuple[str, str]:
     if event.how == "by hand":
         return "yes", f"{name} said that it is done by hand"
+    if event.how == "time ran out":
+        return "lost", "Nobody said in time that it is done; the host is asked what was done"
     if event.exit_status is None:
         return "lost", "The command was interrupted: the host cannot tell how it ended"
     tone = "yes" if event.exit_status == 0 else "no"

@@ -8,6 +8,8 @@ It decides nothing and knows no request; each table is complete, which a test ch
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from app.core.checklist import Certainty
+from app.core.discovery import Standing
 from app.core.lifecycle import State
 from app.core.policy import Assurance, Role
 from app.core.verdict import Answer, Code
@@ -130,6 +132,28 @@ NEEDS: Mapping[Answer, Sign] = {
     Answer.UNSURE: Sign("Unsure", "ask", "lost", "The host could not show whether a restart is called for."),
 }
 
+STANDINGS: Mapping[Standing, Sign] = {
+    Standing.REGISTERED: Sign("registered", "ok", "yes", "A service of the registry, and the host proves its claim."),
+    Standing.WRONG: Sign("registered wrong", "x", "no", "A service of the registry, and the host does not prove it."),
+    Standing.UNREGISTERED: Sign("not registered", "plus", "wait", "Nobody has told the registry of it."),
+    Standing.UNSEEN: Sign("not seen", "ask", "lost", "Something listens there; what it is could not be seen."),
+    Standing.SYSTEM: Sign("the machine's own", "note", "past", "Part of the machine, or it only keeps others running."),
+}
+
+CERTAINTIES: Mapping[Certainty, Sign] = {
+    Certainty.PROVED: Sign("proved", "ok", "yes"),
+    Certainty.NOT_PROVED: Sign("not proved", "warn", "wait"),
+    Certainty.SAID: Sign("said", "person", "lost"),
+    Certainty.LATER: Sign("not yet", "clock", "past"),
+}
+
+# Of an action that leaves the process as it is, these states mean something else than of a restart.
+GENTLER: Mapping[State, str] = {
+    State.SETTLING: "The command ended. The host is now asked whether the same process runs on as it should.",
+    State.SUCCEEDED: "Nothing is left to do: the same process runs on, and the host proved it.",
+    State.FAILED: "It did not end as it was approved. Look at the proof below.",
+}
+
 ROLES: Mapping[Role, str] = {
     Role.REQUESTER: "asks for restarts",
     Role.APPROVER: "approves or denies what others ask for",
@@ -158,5 +182,6 @@ SAID: Mapping[str, str] = {
     "withdrawn": "The change was withdrawn.",
     "insisted": "Your stronger reason was added.",
     "pinned": "The host key was pinned.",
+    "seen": "Marked as seen.",
     "unchanged": "Nothing was changed, so nothing was saved.",
 }

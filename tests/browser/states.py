@@ -40,6 +40,7 @@ async def every_state(seed: Seed) -> Mapping[str, Request]:
     made["succeeded"] = await seed.settle(await seed.end(await _running(seed, "gui-good")))
     broken = await seed.end(await _running(seed, "gui-bad"), 1, "lab:pypnm-gui: ERROR (spawn error)\n")
     made["failed"] = await seed.settle(broken, is_success=False)
+    made |= await _gentler(seed)
     made |= await _ends_without_a_run(seed)
     made["hostile"] = await seed.run(
         await seed.approve(await seed.verify(await seed.ask(service="gui-evil", reason=HOSTILE))),
@@ -47,8 +48,28 @@ async def every_state(seed: Seed) -> Mapping[str, Request]:
     )
     for service, code in (("pypnm-gui", Code.VERIFIED), ("pypnm-api", Code.NO_SUCH_UNIT), ("gui-good", Code.VERIFIED)):
         await seed.prove(service, code)
+    await _drift(seed)
     await _past(seed)
     return made
+
+
+async def _drift(seed: Seed) -> None:
+    """Let one service go up and down, and one host give no answer after a proof."""
+    for ago, code in ((4000, Code.VERIFIED), (3000, Code.DOWN), (2000, Code.VERIFIED), (900, Code.DOWN)):
+        await seed.prove("gui-calm", code, ago)
+    for ago, code in ((700, Code.VERIFIED), (600, Code.UNREACHABLE)):
+        await seed.prove("gui-soft", code, ago)
+
+
+async def _gentler(seed: Seed) -> dict[str, Request]:
+    said = await seed.ask(service="gui-soft", action="reload", said=("committed",), reason="New log level.")
+    dirty = await seed.ask(service="gui-anew", action="daemon-reload", said=("committed",), reason="The unit changed.")
+    done = await seed.ask(service="gui-eased", action="reload", reason="New log level.")
+    return {
+        "reload": await seed.verify(said, committed=None),
+        "daemon-reload": await seed.verify(dirty, committed=False),
+        "reloaded": await seed.settle(await seed.end(await seed.run(await seed.approve(await seed.verify(done))))),
+    }
 
 
 async def _ends_without_a_run(seed: Seed) -> dict[str, Request]:
@@ -72,7 +93,12 @@ async def _ends_without_a_run(seed: Seed) -> dict[str, Request]:
         "not-run": await seed.then(
             refused, happened.RunRefused(**seed.stamp(), why="alpha answered: sudo needs a password for sh -s.")
         ),
-        "by-hand": await seed.then(by_hand, happened.HandedOver(**seed.stamp(), digest=by_hand.digest)),
+        "by-hand": await seed.then(
+            by_hand,
+            happened.HandedOver(
+                **seed.stamp(), digest=by_hand.digest, to=by_hand.requester, until=seed.world.clock.now() + 3000
+            ),
+        ),
     }
 
 
@@ -97,7 +123,7 @@ async def _register(seed: Seed) -> None:
     """Register what the requests are for, so that each link leads somewhere."""
     names = (
         *("open", "calm", "two", "approved", "running", "settling", "unknown", "good", "bad", "evil", "past"),
-        *("denied", "expired", "cancelled", "stale", "refused"),
+        *("denied", "expired", "cancelled", "stale", "refused", "soft", "anew", "eased"),
     )
     db, now = seed.world.db, seed.world.clock.now()
     current = await services.registry(db)

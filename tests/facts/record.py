@@ -26,7 +26,10 @@ from tests.lab.hosts import Lab
 def claims_of(expected: dict[str, Any]) -> list[Service]:
     """Return the claims that a JSON file holds."""
     return [
-        Service(**{"host": "recorded", "owner": "lab", **claim, "ports": tuple(claim.get("ports", ()))})
+        Service(
+            **{"host": "recorded", "owner": "lab", **claim, "ports": tuple(claim.get("ports", ()))}
+            | {"args": tuple(claim.get("args", ()))}
+        )
         for claim in expected["claims"]
     ]
 

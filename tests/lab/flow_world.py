@@ -6,10 +6,10 @@ started, who holds a port, and what lies in the spool are the host's own words.
 
 import asyncio
 import contextlib
+import json
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,15 +17,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import httpx
-
 from app.core.lifecycle import ENDED, Request, State
 from app.core.policy import Attempt, Person, Policy, Role, Via
 from app.core.registry import Registry, difference
 from app.core.service import Host, HttpCheck, JsonCheck, Service
 from app.flow import ask, decide, evidence
 from app.flow.ids import new_id
-from app.flow.people import add_as_operator
 from app.flow.ports import Limits, News, World
 from app.flow.worker import Worker
 from app.main import SystemClock
@@ -39,7 +36,6 @@ from tests.lab.truth import CODE, NEW_TFTP
 ROOT = Path(__file__).parents[2]
 SPOOL = "var/lib/askfirst/runs"
 TEAM = ("lab-team",)
-PASSWORD = "correct horse battery"
 ALL = frozenset({Role.REQUESTER, Role.APPROVER})
 
 
@@ -68,6 +64,15 @@ API = claim(
     user="root",
     checks=(HttpCheck("http://127.0.0.1:8000/health"),),
 )
+PM2 = claim("gui-pm2", "pm2", "gui-pm2", 5055, user="node", checks=tftp(5055))
+CLUSTER = claim("web", "pm2", "web", 5067, user="node", path="/srv/web", checks=tftp(5067)[:1])
+SECOND = claim("second", "pm2", "second", 5068, user="node", config="/home/node/.pm2-b", checks=tftp(5068))
+RUNIT = claim("gui-runit", "runit", "gui", 5056, checks=tftp(5056))
+S6 = claim("gui-s6", "s6", "gui", 5057, checks=tftp(5057))
+OWN = claim("gui-own", "systemd-user", "gui.service", 5052, checks=tftp(5052))
+SCRIPT = claim("gui-script", "script", "/usr/local/sbin/restart-gui", 5070, args=("5070",), checks=tftp(5070))
+POD = replace(PLAIN, name="pod", manager="podman", unit="pod", ports=(8003,), checks=())
+ROOTLESS = replace(POD, name="web-pod", unit="rbron/web", user="rbron", ports=(8013,))
 TMUX = claim("gui-tmux", "manual", "rbron-tmux", 5051, checks=tftp(5051))
 
 
@@ -97,11 +102,35 @@ def starts(host: LabHost, service: Service) -> int:
         case "supervisor":
             name = service.unit.partition(":")[2]
             asked = f"grep -c \"spawned: '{name}'\" /var/log/supervisor/supervisord.log"
+        case "pm2":
+            told = json.loads(host.run(f"su - node -c '{_home(service)}pm2 jlist'").out)
+            return sum(1 + app["pm2_env"]["restart_time"] for app in told if app["name"] == service.unit)
+        case "runit" | "s6" | "script":
+            asked = f"wc -l </run/starts-{service.ports[0]}"
+        case "systemd-user":
+            asked = f"journalctl -q -b -o cat USER_UNIT={service.unit} | grep -c ^Started"
+        case "podman":
+            asked = as_keeper(service.unit, "podman events --stream=false --since 24h --filter event=start")
+            asked += f" | grep -c 'name={service.unit.rpartition('/')[2]})'"
         case _:
             name = service.unit.rpartition("/")[2]
             since = "--since 24h --until $(date +%s.%N)"
             asked = f"docker events {since} --filter event=start --filter container={name} | wc -l"
     return int(host.run(asked).out)
+
+
+def as_keeper(unit: str, command: str) -> str:
+    """Have a command of podman's run by the user whose container ``unit`` names."""
+    user = unit.rpartition("/")[0]
+    return (
+        f"cd / && {command}"
+        if not user
+        else f"su - {user} -s /bin/sh -c 'XDG_RUNTIME_DIR=/run/user/$(id -u) {command}'"
+    )
+
+
+def _home(service: Service) -> str:
+    return f"PM2_HOME={service.config} " if service.config else ""
 
 
 def holder(host: LabHost, port: int) -> tuple[int, int]:
@@ -114,9 +143,11 @@ def holder(host: LabHost, port: int) -> tuple[int, int]:
     return int(pid), int(start)
 
 
-def container(host: LabHost, name: str) -> tuple[str, str]:
-    """A container's main pid and when it was started, in Docker's words."""
-    pid, at = host.run(["docker", "inspect", "-f", "{{.State.Pid}} {{.State.StartedAt}}", name]).out.split()
+def container(host: LabHost, service: Service) -> tuple[str, str]:
+    """A container's main pid and when it was started, in the words of who keeps it."""
+    name, tool = service.unit.rpartition("/")[2], "podman" if service.manager == "podman" else "docker"
+    asked = f'{tool} inspect -f "{{{{.State.Pid}}}} {{{{.State.StartedAt}}}}" {name}'
+    pid, _, at = host.run(as_keeper(service.unit, asked) if tool == "podman" else asked).out.partition(" ")
     return pid, at
 
 
@@ -133,7 +164,15 @@ def runs(host: LabHost, request_id: str) -> int:
 
 def make_old(host: LabHost, *units: Service) -> str:
     """Have these run the code from before the fix, and pull the fix again. Returns its commit."""
-    commands = {"supervisor": "supervisorctl restart {}", "systemd": "systemctl restart {}"}
+    commands = {
+        "supervisor": "supervisorctl restart {}",
+        "systemd": "systemctl restart {}",
+        "pm2": "su - node -c 'pm2 restart {}'",
+        "runit": "sv -w 30 restart {}",
+        "systemd-user": "su - rbron -s /bin/sh -c 'XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user restart {}'",
+        "script": "{} 5070",
+        "s6": "s6-svc -wr -T 30000 -r /srv/s6/{}",
+    }
     restart = " && ".join(commands[each.manager].format(each.unit) for each in units)
     commit = "git -c user.name='T. Weaver' -c user.email=tweaver@example.org commit -qam"
     back = f"cd {CODE} && echo '{{\"tftp\": \"10.0.0.1\"}}' >constellation.json && {commit} 'Back to the old one'"
@@ -277,60 +316,8 @@ def environment(folder: Path, host: LabHost, port: int = 0) -> dict[str, str]:
         "ASKFIRST_SSH_KEY": str(host.key_path),
         "ASKFIRST_LISTEN": f"127.0.0.1:{port}",
         "ASKFIRST_BASE_URL": f"http://127.0.0.1:{port}",
+        "ASKFIRST_SWEEP_EVERY": "0",  # what looks at the host is what the test has asked for
     }
-
-
-@contextlib.contextmanager
-def served(host: LabHost, folder: Path, *claims: Service) -> Iterator[str]:
-    """Serve these claims of a host by a real `askfirst serve` on loopback. Gives the address; people have PASSWORD."""
-    url = f"sqlite:///{folder}/askfirst.db"
-
-    async def plant() -> None:
-        async with another_world(url, host, "setup") as world:
-            made = Scene(host, world, url)
-            await made.register(*claims)
-            for name, role in (
-                ("ada", Role.REQUESTER),
-                ("bo", Role.APPROVER),
-                ("cy", Role.APPROVER),
-                ("eve", Role.AUDITOR),
-            ):
-                groups = TEAM if role is Role.APPROVER else ()
-                email = f"{name}@example.org"
-                await add_as_operator(
-                    world, name=name.title(), email=email, roles={role}, groups=groups, password=PASSWORD
-                )
-
-    asyncio.run(plant())
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    base = f"http://127.0.0.1:{port}"
-    log = folder / "server.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-c", "from app.main import run; run()", "serve"],
-            cwd=ROOT,
-            env=environment(folder, host, port),
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        deadline = time.monotonic() + 60
-        while not _is_ready(base):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
-        yield base
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _is_ready(base: str) -> bool:
-    try:
-        return httpx.get(f"{base}/readyz", trust_env=False).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @contextlib.asynccontextmanager

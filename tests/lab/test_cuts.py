@@ -211,6 +211,7 @@ async def test_a_worker_killed_in_mid_run_is_followed_by_one_that_reads_and_does
 
 
 @pytest.mark.law(12)
+@pytest.mark.threat("T20")
 async def test_a_worker_cancelled_while_it_streams_is_as_one_that_was_killed(stage: Scene) -> None:
     one = await line(stage, SLOW)
     hold(stage.lab, "slow")

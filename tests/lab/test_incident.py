@@ -41,7 +41,7 @@ class Row:
 
 
 def rows() -> list[Row]:
-    made = [*_by_port(), *_of_units(), *_of_containers()]
+    made = [*_by_port(), *_of_units(), *_of_lists(), *_of_containers()]
     return [replace(row, service=replace(row.service, name=f"claim-{n}")) for n, row in enumerate(made)]
 
 
@@ -58,6 +58,9 @@ def _elsewhere(port: int, holder: str) -> list[Row]:
         ("systemd", UNIT.unit),
         ("docker", PLAIN.unit),
         ("compose", API.unit),
+        ("pm2", "gui-pm2"),
+        ("runit", "gui"),
+        ("s6", "gui"),
     ]
     wrong = Code.WRONG_MANAGER
     return [_row(port, manager, unit, wrong, user=None, path=None) for manager, unit in foreign if manager != holder]
@@ -87,17 +90,15 @@ def _by_port() -> Iterator[Row]:
     yield _row(5050, "supervisor", GUI.unit, Code.WRONG_PORT, "port nobody holds", ports=(5099,))
     yield _row(5050, "supervisor", GUI.unit, Code.WRONG_MANAGER, "another's port too", ports=(5050, 5054))
     yield from _elsewhere(5050, "supervisor")
-    # Recognised, and not driven by this version: the right claim cannot be proved, and says why.
-    yield _row(5052, "systemd-user", "gui.service", Code.BLIND)
+    yield from _of_a_user()
+    yield from _of_a_script()
     yield _row(5052, "systemd", "gui.service", Code.NO_SUCH_UNIT, "another user's bus")
-    yield _row(5055, "pm2", "gui-pm2", Code.BLIND, user="node")
-    yield _row(5056, "runit", "gui", Code.BLIND)
-    yield _row(5057, "s6", "gui", Code.BLIND)
-    for port in (5051, 5052, 5053, 5055, 5056, 5057, 5058, 5060):
+    for port in (5051, 5052, 5053, 5055, 5056, 5057, 5058, 5060, 5070):
         yield from _by_hand(port, "node" if port == 5055 else "rbron")
-        yield from _elsewhere(port, "")
+        yield from _elsewhere(port, {5055: "pm2", 5056: "runit", 5057: "s6"}.get(port, ""))
         if port != 5060:
             yield _row(port, "systemd", f"gui-{port}.service", Code.NO_SUCH_UNIT)
+    yield _row(5062, "systemd", "cron.service", Code.WRONG_MANAGER, "its control group")
     # Those that try to be taken for something else.
     yield from _by_hand(5063, "rbron", "/srv")
     yield from _by_hand(5064, "node", "/srv")
@@ -105,6 +106,36 @@ def _by_port() -> Iterator[Row]:
     for port in (5063, 5064, 5065):
         yield from _elsewhere(port, "")
         yield _row(port, "supervisor", "lab:serve", Code.NO_SUCH_UNIT, user="node", path="/srv")
+
+
+def _of_a_user() -> Iterator[Row]:
+    yield _row(5052, "systemd-user", "gui.service", OK)
+    yield _row(5052, "systemd-user", "gui", OK)
+    yield _row(5052, "systemd-user", "pypnm-gui.service", Code.NO_SUCH_UNIT)
+    yield _row(5052, "systemd-user", "gui.service", Code.WRONG_PATH, path=REPORTED_PATH)
+    yield _row(5052, "systemd-user", "gui.service", Code.WRONG_PORT, "port nobody holds", ports=(5099,))
+    # That user's systemd does not run: whether it knows the unit is not known.
+    yield _row(5052, "systemd-user", "gui.service", Code.BLIND, user="blind")
+    yield _row(5054, "systemd-user", "gui.service", Code.WRONG_MANAGER, "the system's port")
+    yield _row(5053, "systemd-user", "gui.service", Code.WRONG_MANAGER, "nobody's process")
+
+
+def _of_a_script() -> Iterator[Row]:
+    script = "/usr/local/sbin/restart-gui"
+    yield _row(5070, "script", script, OK, args=("5070",))
+    yield _row(5070, "script", f"{script}s", Code.NO_SUCH_UNIT)
+    yield _row(5070, "script", "/usr/bin/awk", Code.NO_SUCH_UNIT, "a symbolic link")
+    yield _row(5070, "script", "/etc/passwd", Code.NO_SUCH_UNIT, "no program")
+    yield _row(5070, "script", "/usr/local/sbin", Code.NO_SUCH_UNIT, "a folder")
+    yield _row(5070, "script", script, Code.WRONG_USER, user="root")
+    yield _row(5070, "script", script, Code.WRONG_PATH, path=REPORTED_PATH)
+    yield _row(5070, "script", script, Code.DOWN, "port nobody holds", ports=(5099,))
+    yield _row(5070, "script", script, OK, "port nobody holds, may be started", ports=(5099,), start=True)
+    # Root would run what rbron may rewrite.
+    yield _row(5070, "script", "/srv/serve-5066", Code.UNSAFE)
+    for port in (5050, 5051, 5052, 5054, 5055, 5056, 5057, 5058):
+        user = "node" if port == 5055 else "rbron"
+        yield _row(port, "script", script, Code.WRONG_MANAGER, "a manager's process", user=user)
 
 
 def _of_units() -> Iterator[Row]:
@@ -147,6 +178,40 @@ def _of_units() -> Iterator[Row]:
     yield from _elsewhere(5066, "systemd")
 
 
+def _of_lists() -> Iterator[Row]:
+    """Managers that keep a list of their own children: PM2 in two homes, runit under two users, s6."""
+    second = {"user": "node", "config": "/home/node/.pm2-b"}
+    own = "/home/rbron/service/own"
+    for port, manager, unit, fields in (
+        (5055, "pm2", "gui-pm2", {"user": "node"}),
+        (5067, "pm2", "web", {"user": "node", "path": "/srv/web"}),
+        (5068, "pm2", "second", second),
+        (5056, "runit", "gui", {}),
+        (5069, "runit", own, {}),
+        (5057, "s6", "gui", {}),
+    ):
+        yield _row(port, manager, unit, OK, **fields)
+        yield _row(port, manager, unit, Code.WRONG_USER, **{**fields, "user": "blind"})
+        yield _row(port, manager, unit, Code.WRONG_PATH, **{**fields, "path": REPORTED_PATH})
+        yield _row(port, manager, unit, Code.WRONG_PORT, "port nobody holds", **{**fields, "ports": (5099,)})
+        yield _row(port, manager, f"{unit}-backend", Code.NO_SUCH_UNIT, **fields)
+        if port > 5060:
+            yield from _elsewhere(port, manager)
+    # The daemon holds the one port for what it runs in cluster mode, and its child holds the other.
+    yield _row(5067, "pm2", "gui-pm2", Code.AMBIGUOUS, "another application's port", user="node")
+    yield _row(5055, "pm2", "web", Code.AMBIGUOUS, "another application's port", user="node", path="/srv/web")
+    yield _row(5068, "pm2", "second", Code.NO_SUCH_UNIT, "without its home", user="node")
+    yield _row(5055, "pm2", "gui-pm2", Code.NO_SUCH_UNIT, "in another home", **second)
+    for unit in ("/etc/service/gui", "/etc/sv/gui"):
+        yield _row(5056, "runit", unit, OK)
+    yield _row(5056, "runit", own, Code.AMBIGUOUS, "another user's, on another port")
+    yield _row(5056, "runit", "gui/log", Code.AMBIGUOUS, "its log", user="root", path="/etc/sv/gui/log")
+    yield _row(5056, "runit", "gui/log", OK, "its log", user="root", path="/etc/sv/gui/log", ports=())
+    yield _row(5069, "runit", "own", Code.NO_SUCH_UNIT, "only root's are known by name")
+    yield _row(5057, "s6", "/srv/s6/gui", OK)
+    yield _row(5057, "s6", "gui/log", OK, "its log", user="root", path="/srv/s6/gui/log", ports=())
+
+
 def _of_containers() -> Iterator[Row]:
     yield _row(8000, "compose", API.unit, OK, user="root", path=CODE)
     yield _row(8000, "compose", API.unit, Code.WRONG_USER, user="rbron", path=CODE)
@@ -166,11 +231,25 @@ def _of_containers() -> Iterator[Row]:
     yield _row(8002, "docker", "plain", Code.AMBIGUOUS, "another container's port")
     yield _row(8002, "systemd", "docker.service", Code.WRONG_MANAGER, user="root", path=None)
     yield from _elsewhere(8002, "docker")
-    yield _row(8003, "podman", "pod", Code.BLIND, user="root")
+    yield _row(8003, "podman", "pod", OK, user="root")
+    yield _row(8003, "podman", "pod", Code.WRONG_USER, user="rbron")
+    yield _row(8003, "podman", "pod", Code.WRONG_PATH, path=CODE)
+    yield _row(8003, "podman", "pods", Code.NO_SUCH_UNIT)
+    yield _row(8003, "podman", "published", Code.AMBIGUOUS, "another container's port")
+    yield _row(8003, "podman", "pod", Code.WRONG_PORT, "port nobody holds", ports=(8099,))
+    yield _row(8001, "podman", "pod", Code.WRONG_MANAGER, "Docker's port")
     yield _row(8003, "docker", "pod", Code.NO_SUCH_UNIT, user="root")
     yield _row(8003, "docker", "hostnet", Code.WRONG_MANAGER, user="root")
     yield _row(8003, "systemd", "docker.service", Code.WRONG_MANAGER, user="root", path=None)
     yield from _elsewhere(8003, "podman")
+    yield _row(8004, "podman", "published", OK, user="root")
+    yield from _elsewhere(8004, "podman")
+    yield _row(8013, "podman", "rbron/web", OK, user="rbron")
+    yield _row(8013, "podman", "rbron/web", Code.WRONG_USER, user="root")
+    yield _row(8013, "podman", "web", Code.NO_SUCH_UNIT, "root has none of this name")
+    yield _row(8013, "podman", "rbron/webs", Code.NO_SUCH_UNIT)
+    yield _row(8013, "podman", "node/web", Code.BLIND, "a podman that has not run")
+    yield from _elsewhere(8013, "podman")
 
 
 ROWS = rows()
@@ -212,7 +291,7 @@ def outcome(alpha: LabHost) -> Outcome:
 def test_the_table_has_for_each_port_a_right_claim_and_three_wrong_ones() -> None:
     # A manager that is only recognised, a unit that root must not run and a service that never ran: their right claim
     # is the one that names them, and its verdict says what stands in the way.
-    best = {5059: Code.DOWN, 5066: Code.UNSAFE, 8003: Code.BLIND}
+    best = {5059: Code.DOWN, 5066: Code.UNSAFE}
     for held in HELD:
         about = [row for row in ROWS if row.port == held.port]
         right = [row for row in about if row.expected is best.get(held.port, OK)]
@@ -265,14 +344,29 @@ def test_the_need_names_the_pulled_fix_where_the_code_runs_on_the_host(alpha: La
         assert any(sign.kind == "code" and commit in sign.text for sign in need.signs), need.signs
 
 
-def test_a_manager_that_is_only_recognised_says_so_and_what_to_do(outcome: Outcome) -> None:
-    undriven = [row for row in ROWS if row.expected is Code.BLIND]
-    assert {row.service.manager for row in undriven} == {"systemd-user", "pm2", "runit", "s6", "podman"}
-    for row in undriven:
+def test_a_manager_that_does_not_run_is_not_one_that_knows_no_such_name(outcome: Outcome) -> None:
+    """Asking it would start it: so nobody asks, and the answer says what a person can do."""
+    rows = [row for row in ROWS if row.expected is Code.BLIND]
+    assert {row.service.manager for row in rows} == {"systemd-user", "podman"}
+    for row in rows:
         verdict = outcome.looks[row.service.name].verdict
         told = " ".join(each.observed for each in verdict.findings)
-        assert "this version recognises" in told, row.name
-        assert "manager: manual" in " ".join(each.next_step for each in verdict.findings), row.name
+        assert "has no systemd running" in told or "has not run since the host is up" in told, row.name
+        assert "enable-linger" in verdict.next_step or "podman ps" in verdict.next_step, row.name
+
+
+@pytest.mark.parametrize(
+    ("port", "words"),
+    [(5051, "in tmux"), (5053, "No manager runs"), (5058, "in GNU screen"), (5062, "by a job of cron")],
+)
+def test_what_no_manager_runs_says_whose_it_is_since_when_and_from_which_command(
+    outcome: Outcome, port: int, words: str
+) -> None:
+    claims = [row.service.name for row in ROWS if row.port == port and row.service.manager == "supervisor"]
+    (manager,) = (each for each in outcome.looks[claims[0]].verdict.findings if each.aspect == "manager")
+    told = manager.observed + manager.next_step
+    for each in (words, "of rbron", "since 20", f"-b 127.0.0.1:{port}", "Ask rbron", "`manager: manual`"):
+        assert each in told, told
 
 
 @pytest.mark.law(13)

@@ -61,6 +61,7 @@ def test_each_manager_of_the_incident_names_its_service(alpha: LabHost) -> None:
         "compose": "docker compose -p pypnm-gui-lab ps -q pypnm-api | grep .",
         "docker": "docker inspect plain hostnet",
         "podman": "podman inspect pod",
+        "script": "test -x /usr/local/sbin/restart-gui",
         "none": "true",
     }
     assert asked.keys() == {held.manager for held in HELD}

@@ -8,11 +8,20 @@ import pytest
 
 from app.core.lifecycle import State
 from app.core.service import JsonCheck
-from app.flow import evidence, execute
+from app.flow import by_hand, evidence
 from tests.lab.flow_world import (
     API,
+    CLUSTER,
     GUI,
+    OWN,
     PLAIN,
+    PM2,
+    POD,
+    ROOTLESS,
+    RUNIT,
+    S6,
+    SCRIPT,
+    SECOND,
     TMUX,
     UNIT,
     Scene,
@@ -28,7 +37,7 @@ from tests.lab.flow_world import (
 from tests.lab.hosts import Lab, LabHost
 from tests.lab.truth import CODE, NEW_TFTP
 
-EVERY = (GUI, UNIT, PLAIN, API, TMUX)
+EVERY = (GUI, UNIT, PLAIN, API, TMUX, PM2, CLUSTER, SECOND, RUNIT, S6, OWN, SCRIPT, POD, ROOTLESS)
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +57,12 @@ def constellation(host: LabHost, port: int) -> str:
 
 @pytest.mark.law(11)
 async def test_the_pulled_fix_is_live_after_one_approved_restart(stage: Scene) -> None:
-    """The GUI on supervisor and its twin under systemd, side by side."""
-    host, pair = stage.lab, (GUI, UNIT)
-    commit = make_old(host, *pair)
-    was = {each.name: (holder(host, each.ports[0]), starts(host, each)) for each in pair}
+    """The GUI on supervisor and its twins under every other manager that runs it on the host itself, side by side."""
+    host, twins = stage.lab, (GUI, UNIT, PM2, RUNIT, S6, OWN, SCRIPT)
+    commit = make_old(host, *twins)
+    was = {each.name: (holder(host, each.ports[0]), starts(host, each)) for each in twins}
     asked = {}
-    for each in pair:
+    for each in twins:
         assert NEW_TFTP not in constellation(host, each.ports[0])
         request = asked[each.name] = await stage.waiting(each)
         proof = await evidence.of(stage.world.db, request)
@@ -65,7 +74,7 @@ async def test_the_pulled_fix_is_live_after_one_approved_restart(stage: Scene) -
         await stage.approve(request)
     async with stage.working():
         ended = {name: await stage.until(request) for name, request in asked.items()}
-    for each in pair:
+    for each in twins:
         request, (process, count) = ended[each.name], was[each.name]
         after = await evidence.of_outcome(stage.world.db, request)
         assert after is not None
@@ -79,18 +88,44 @@ async def test_the_pulled_fix_is_live_after_one_approved_restart(stage: Scene) -
 
 
 @pytest.mark.law(11)
-async def test_two_containers_come_back_as_new_ones_of_the_same_name(stage: Scene) -> None:
-    """Both at once, since a container that ignores the signal takes ten seconds."""
+async def test_every_worker_of_a_cluster_is_new_though_its_port_is_held_by_the_same_daemon(stage: Scene) -> None:
+    """And the application of the user's second PM2 home, at once."""
     host = stage.lab
-    names = {"plain": PLAIN, "pypnm-api": API}
-    before = {name: (container(host, name), starts(host, each)) for name, each in names.items()}
+    was = {each.name: (workers(host), holder(host, each.ports[0]), starts(host, each)) for each in (CLUSTER, SECOND)}
+    asked = {each.name: await stage.approved(each) for each in (CLUSTER, SECOND)}
+    async with stage.working():
+        ended = {name: await stage.until(request) for name, request in asked.items()}
+    for each in (CLUSTER, SECOND):
+        request = ended[each.name]
+        assert request.state is State.SUCCEEDED, request.outcome
+        assert runs(host, request.id) == 1
+    before, daemon, count = was[CLUSTER.name]
+    assert len(before) == 2
+    assert before & workers(host) == set()
+    assert holder(host, 5067) == daemon
+    assert starts(host, CLUSTER) == count + 2
+    assert holder(host, 5068) != was[SECOND.name][1]
+    assert starts(host, SECOND) == was[SECOND.name][2] + 1
+    assert not (host.root / "root/.pm2").exists()
+
+
+def workers(host: LabHost) -> set[str]:
+    return set(host.run("pgrep -u node -f '^node /srv/web/web.js'").out.split())
+
+
+@pytest.mark.law(11)
+async def test_containers_come_back_as_new_ones_of_the_same_name(stage: Scene) -> None:
+    """Docker's, Compose's, podman's and a user's own: all at once, since each ignores the signal for ten seconds."""
+    host = stage.lab
+    names = {each.name: each for each in (PLAIN, API, POD, ROOTLESS)}
+    before = {name: (container(host, each), starts(host, each)) for name, each in names.items()}
     requests = {name: await stage.approved(each) for name, each in names.items()}
     async with stage.working():
         ended = {name: await stage.until(each) for name, each in requests.items()}
     for name, request in ended.items():
         assert request.state is State.SUCCEEDED, (name, request.outcome)
         was, count = before[name]
-        now = container(host, name)
+        now = container(host, names[name])
         assert now[0] != was[0], name
         assert now[1] != was[1], name
         assert (starts(host, names[name]), runs(host, request.id)) == (count + 1, 1)
@@ -108,9 +143,9 @@ async def test_a_manual_service_is_handed_over_and_proved_after_a_person_restart
         assert holder(host, 5051) == was  # Askfirst restarts nothing here
         command = f"cd {CODE} && /usr/bin/gunicorn -w 2 app:app --chdir {CODE} -b 127.0.0.1:5051"
         # By its pid: the signal of a closed tmux only makes gunicorn read its settings again.
-        by_hand = f"kill {was[0]}; while kill -0 {was[0]}; do sleep 0.1; done; tmux new-session -d -s gui '{command}'"
-        await aside(lambda: host.run(["su", "-", "rbron", "-s", "/bin/sh", "-c", by_hand]))
-        await execute.say_done(stage.world, stage.who["ada"], request.id)
+        restart = f"kill {was[0]}; while kill -0 {was[0]}; do sleep 0.1; done; tmux new-session -d -s gui '{command}'"
+        await aside(lambda: host.run(["su", "-", "rbron", "-s", "/bin/sh", "-c", restart]))
+        await by_hand.say_done(stage.world, stage.who["ada"], request.id)
         request = await stage.until(request)
     assert request.state is State.SUCCEEDED, request.outcome
     assert holder(host, 5051) != was
@@ -126,7 +161,7 @@ async def test_a_word_that_it_is_done_is_no_proof(stage: Scene) -> None:
     async with stage.working():
         request = await stage.until(request, State.RUNNING)
         stage.lab.run(["pkill", "-HUP", "-u", "rbron", "-f", "127.0.0.1:5051"])
-        await execute.say_done(stage.world, stage.who["ada"], request.id)
+        await by_hand.say_done(stage.world, stage.who["ada"], request.id)
         request = await stage.until(request)
     assert request.state is State.FAILED
     assert "was not restarted" in request.outcome

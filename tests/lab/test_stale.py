@@ -13,12 +13,40 @@ import pytest
 
 from app.core.lifecycle import State
 from app.core.service import Service
-from tests.lab.flow_world import API, GUI, PLAIN, UNIT, Scene, holder, scene, spool, standing, starts
+from tests.lab.flow_world import (
+    API,
+    CLUSTER,
+    GUI,
+    OWN,
+    PLAIN,
+    PM2,
+    POD,
+    ROOTLESS,
+    RUNIT,
+    S6,
+    SCRIPT,
+    SECOND,
+    UNIT,
+    Scene,
+    as_keeper,
+    holder,
+    scene,
+    spool,
+    standing,
+    starts,
+)
 from tests.lab.hosts import Lab, LabHost
 from tests.lab.machine import Process
 
+EVERY = (GUI, UNIT, PLAIN, API, PM2, CLUSTER, SECOND, RUNIT, S6, OWN, SCRIPT, POD, ROOTLESS)
 UNIT_FILE = "/etc/systemd/system/gui-5054.service"
 DROP_IN = f"{UNIT_FILE}.d"
+OWN_UNIT = "/home/rbron/.config/systemd/user/gui.service"
+
+
+def as_rbron(command: str) -> str:
+    """Have the user's own systemd told something."""
+    return f"su - rbron -s /bin/sh -c 'XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user {command}'"
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +56,7 @@ def bravo(lab: Lab) -> LabHost:
 
 @pytest.fixture
 async def stage(bravo: LabHost, tmp_path: Path) -> AsyncIterator[Scene]:
-    async with scene(bravo, tmp_path, GUI, UNIT, PLAIN, API) as made:
+    async with scene(bravo, tmp_path, *EVERY) as made:
         yield made
 
 
@@ -47,6 +75,23 @@ CHANGES = (
     Change("a unit restarted", UNIT, "systemctl restart gui-5054.service", "process"),
     Change("a program restarted", GUI, "supervisorctl restart lab:pypnm-gui", "process"),
     Change("a unit stopped", UNIT, "systemctl stop gui-5054.service", "process", "systemctl start gui-5054"),
+    Change("an application restarted", PM2, "su - node -c 'pm2 restart gui-pm2'", "process"),
+    Change("workers of a cluster reloaded", CLUSTER, "su - node -c 'pm2 reload web'", "process"),
+    Change("another home's restarted", SECOND, "su - node -c 'PM2_HOME=/home/node/.pm2-b pm2 restart 0'", "process"),
+    Change(
+        "an application stopped",
+        PM2,
+        "su - node -c 'pm2 stop gui-pm2'",
+        "app",
+        "su - node -c 'pm2 restart gui-pm2'",
+    ),
+    # All of it is killed, and the supervisor has it up again at once.
+    Change("a runit service killed", RUNIT, "pkill -9 -f 127.0.0.1:5056; sleep 1.5", "process"),
+    Change("a runit service restarted", RUNIT, "sv -w 30 restart gui", "process"),
+    Change("a runit service stopped", RUNIT, "sv -w 30 stop gui", "process", "sv -w 30 start gui"),
+    Change("a run script edited", RUNIT, "echo '# by hand' >>/etc/sv/gui/run", "run"),
+    Change("an s6 service restarted", S6, "s6-svc -wr -T 30000 -r /srv/s6/gui", "process"),
+    Change("an s6 service stopped", S6, "s6-svc -wD -T 30000 -d /srv/s6/gui", "process", "s6-svc -u /srv/s6/gui"),
     # systemd has not read it yet, and a restart would not use it; it is no longer the unit that was approved.
     Change("a unit file edited", UNIT, f"echo '# by hand' >>{UNIT_FILE}", "fragment", "systemctl daemon-reload"),
     Change(
@@ -61,6 +106,21 @@ CHANGES = (
         PLAIN,
         "docker rm -f plain && docker run -d --name plain -p 8001:8000 pypnm-api:lab",
         "process",
+    ),
+    Change("a user's unit restarted", OWN, as_rbron("restart gui"), "process"),
+    Change("a user's unit stopped", OWN, as_rbron("stop gui"), "process", as_rbron("start gui")),
+    Change("a user's unit edited", OWN, f"echo '# by hand' >>{OWN_UNIT}", "fragment", as_rbron("daemon-reload")),
+    Change("what a script started restarted", SCRIPT, "/usr/local/sbin/restart-gui 5070", "process"),
+    Change("a script edited", SCRIPT, "echo '# by hand' >>/usr/local/sbin/restart-gui", "script"),
+    Change("a script of another mode", SCRIPT, "chmod 750 /usr/local/sbin/restart-gui", "script"),
+    Change("a pod restarted", POD, "cd / && podman restart -t 0 pod", "process"),
+    Change("a user's pod restarted", ROOTLESS, as_keeper("rbron/web", "podman restart -t 0 web"), "process"),
+    Change(
+        "a user's pod stopped",
+        ROOTLESS,
+        as_keeper("rbron/web", "podman stop -t 0 web"),
+        "container",
+        as_keeper("rbron/web", "podman start web"),
     ),
     Change("a container restarted", PLAIN, "docker restart -t 0 plain", "process"),
     Change(

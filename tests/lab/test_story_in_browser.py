@@ -14,7 +14,6 @@ from tests.browser.conftest import CHROMIUM, sign_in
 from tests.lab.flow_world import (
     API,
     GUI,
-    PASSWORD,
     PLAIN,
     TMUX,
     UNIT,
@@ -23,10 +22,10 @@ from tests.lab.flow_world import (
     holder,
     make_old,
     runs,
-    served,
     standing,
 )
 from tests.lab.hosts import Lab, LabHost
+from tests.lab.served import PASSWORD, served
 from tests.lab.truth import CODE, NEW_TFTP
 
 pytestmark = pytest.mark.browser
@@ -107,7 +106,7 @@ def found_in_history(eve: Page, site: Site, service: Service, address: str) -> N
 def mark(host: LabHost, service: Service) -> Mark:
     """What tells one incarnation from the next, on the host itself."""
     if service.manager in {"docker", "compose"}:
-        return container(host, service.unit.rpartition("/")[2])
+        return container(host, service)
     return holder(host, service.ports[0])
 
 

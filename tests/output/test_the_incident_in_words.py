@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 FACTS = facts()
 EXPLAINED = (
     *("gui", "gui-5051-by-hand", "lazy-start", "report-unit", "report-path", "report-user", "report-docker-gui"),
-    *("report-systemd-api", "hand-started", "in-tmux", "another-unit", "down", "unsafe", "not-driven", "forged"),
+    *("report-systemd-api", "hand-started", "in-tmux", "another-unit", "down", "unsafe", "not-told", "forged"),
     "hostile",
 )
 WARRANTS = ("gui", "gui-5054", "api", "plain", "gui-5053-by-hand")

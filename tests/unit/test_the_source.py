@@ -132,6 +132,16 @@ def test_no_rule_rests_on_an_assertion() -> None:
     assert found == []
 
 
+@pytest.mark.threat("L3")
+def test_no_private_key_is_shipped() -> None:
+    """A key in a source or an image is everybody's key. The first start makes what it needs."""
+    whole = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=\s]{60}")
+    assert [name for name, text in sources() if whole.search(text)] == []
+    copied = re.findall(r"^\s*COPY (.+) \S+$", (ROOT / "docker-compose.yml").read_text(), re.MULTILINE)
+    assert copied, "an image is made of named files, never of the whole folder"
+    assert "." not in " ".join(copied).split()
+
+
 @pytest.mark.law(13)
 @pytest.mark.threat("A10")
 def test_no_secret_is_written_to_a_log() -> None:

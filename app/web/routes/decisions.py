@@ -13,7 +13,7 @@ from app.core.lifecycle import Request as Asked
 from app.core.policy import Attempt, Via
 from app.flow import decide
 from app.flow.ask import insist as give_reason
-from app.flow.execute import say_done
+from app.flow.by_hand import say_done
 from app.flow.people import prove_again
 from app.store import people, requests
 from app.web import forms

@@ -12,17 +12,17 @@ from app.core.errors import AskfirstError, NotFound, Unreachable
 from app.core.policy import Role
 from app.core.registry import Registry
 from app.core.service import Host
-from app.flow.discover import discover
+from app.flow.discover import look_around
 from app.flow.limits import probes
-from app.flow.prove import look_all, remember
 from app.managers import MANAGERS
 from app.ssh.keys import fingerprint, pinned
-from app.store import freezes, services
+from app.store import freezes, proofs, services
 from app.web import forms
 from app.web.deps import SignedIn
+from app.web.drawing import pictures
+from app.web.freshness import sign_of
 from app.web.hostmap import Map, map_of
 from app.web.pages import Visit, render
-from app.web.routes.services import sign_of
 
 router = APIRouter()
 
@@ -30,10 +30,10 @@ router = APIRouter()
 @router.get("/hosts")
 async def every(request: Request, visit: SignedIn) -> HTMLResponse:
     """List the hosts with their services."""
-    db, now = visit.world.db, visit.world.clock.now()
-    registry, proofs = await services.registry(db), await services.proofs(db)
+    db = visit.world.db
+    registry, known = await services.registry(db), await proofs.proofs(db)
     rows = [
-        (host, [(each, sign_of(proofs.get(each.name), now)) for each in registry.services_on(host.name)])
+        (host, [(each, sign_of(visit.world, known.get(each.name))) for each in registry.services_on(host.name)])
         for host in registry.hosts
     ]
     return await render(request, "hosts/list.html", rows=rows, may_edit=Role.EDITOR in visit.person.roles)
@@ -49,24 +49,20 @@ async def one(request: Request, visit: SignedIn, name: str) -> HTMLResponse:
 async def look(request: Request, visit: SignedIn, name: str) -> HTMLResponse:
     """Probe the host now: prove each service claimed there, and draw what runs."""
     await forms.read(request, csrf=visit.session.csrf)
-    registry = await services.registry(visit.world.db)
-    _host(registry, name)
+    _host(await services.registry(visit.world.db), name)
     try:
         async with probes.turn(name, visit.person.id):
-            seen = await discover(visit.world, name)
-            proved = await look_all(visit.world, registry, name)
+            seen = await look_around(visit.world, name)
     except Unreachable as error:
         return await _page(request, visit, name, trouble=error)
-    for each in proved:
-        await remember(visit.world, each)
-    return await _page(request, visit, name, drawn=map_of(seen, MANAGERS))
+    return await _page(request, visit, name, drawn=map_of(seen, MANAGERS, may_edit=Role.EDITOR in visit.person.roles))
 
 
 async def _page(
     request: Request, visit: Visit, name: str, *, drawn: Map | None = None, trouble: AskfirstError | None = None
 ) -> HTMLResponse:
-    db, now = visit.world.db, visit.world.clock.now()
-    registry, proofs = await services.registry(db), await services.proofs(db)
+    db = visit.world.db
+    registry, known = await services.registry(db), await proofs.proofs(db)
     host = _host(registry, name)
     return await render(
         request,
@@ -75,10 +71,12 @@ async def _page(
         host=host,
         keys=pinned_prints(host),
         entries=[
-            (each, proofs.get(each.name), sign_of(proofs.get(each.name), now)) for each in registry.services_on(name)
+            (each, known.get(each.name), sign_of(visit.world, known.get(each.name)))
+            for each in registry.services_on(name)
         ],
         frozen=freezes.sentence(await freezes.current(db), name, host.environment),
         drawn=drawn,
+        pictures=pictures(drawn) if drawn and drawn.groups else (),
         trouble=trouble,
         may_edit=Role.EDITOR in visit.person.roles,
     )

@@ -15,7 +15,7 @@ from app.core.lifecycle import ENDED, State
 from app.flow.limits import streams
 from app.flow.ports import World
 from app.flow.printed import Cutter
-from app.store import freezes, listing, output, requests, sessions
+from app.store import freezes, listing, notices, output, requests, sessions
 from app.web.deps import SignedIn
 from app.web.pages import Visit
 from app.web.waiting import for_person
@@ -102,7 +102,8 @@ async def _signature(visit: Visit) -> object:
     db = visit.world.db
     waiting = await for_person(visit.world, visit.person, await freezes.current(db))
     yours = await listing.page(db, listing.Filter(requester=visit.person.id), limit=10)
-    return [(each.id, each.version) for each in waiting], [(row.id, row.state) for row in yours.rows]
+    told = [each.seq for each in await notices.of(db, visit.person.id)]
+    return [(each.id, each.version) for each in waiting], [(row.id, row.state) for row in yours.rows], told
 
 
 def _event(kind: str, data: object, mark: str) -> str:

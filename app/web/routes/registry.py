@@ -20,6 +20,7 @@ from app.web.pages import Visit, render
 
 router = APIRouter()
 _HOMES = {"host": "/hosts", "service": "/services", "policy": "/registry"}
+MOST_SAID = 1_000
 _STALE = "Somebody changed the registry since you opened this form. What you wrote is kept; check it and save again."
 
 
@@ -39,15 +40,16 @@ async def every(request: Request, visit: SignedIn) -> HTMLResponse:
 
 
 @router.get("/registry/{kinds}/new")
-async def new(request: Request, visit: SignedIn, kinds: str, host: str = "") -> HTMLResponse:
-    """Show an empty form."""
+async def new(request: Request, visit: SignedIn, kinds: str) -> HTMLResponse:
+    """Show an empty form, or one that is filled with what the address says: it is saved by nobody but the editor."""
     kind = _kind(visit, kinds)
+    said = {name: request.query_params[name][:MOST_SAID] for name in FIELDS[kind] if name in request.query_params}
     defaults = {
         "host": {"port": "22", "user": "askfirst"},
-        "service": {"settle": "5s", "host": host},
+        "service": {"settle": "5s"},
         "policy": {"approvers": "1", "assurance": "click", "expires": "15m", "subject": "environment"},
     }
-    return await _form(request, visit, kind, "", defaults[kind])
+    return await _form(request, visit, kind, "", defaults[kind] | said, is_filled=len(said) > 1)
 
 
 @router.get("/registry/{kinds}/{name}")
@@ -121,6 +123,7 @@ async def _form(
     *,
     problems: dict[str, str] | None = None,
     status: int = 200,
+    is_filled: bool = False,
 ) -> HTMLResponse:
     registry = await services.registry(visit.world.db)
     return await render(
@@ -134,6 +137,7 @@ async def _form(
         problems=problems or {},
         registry=registry,
         rows=row_count(values),
+        is_filled=is_filled,
         managers=[(each.name, each.label) for each in MANAGERS.values() if each.is_claimable],
     )
 

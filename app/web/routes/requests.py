@@ -5,8 +5,10 @@ import secrets
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
+from app.core.checklist import SAYABLE
 from app.core.errors import Conflict, NotFound, Refused
 from app.core.lifecycle import State
+from app.core.manager import Action
 from app.flow import evidence, printed
 from app.flow.ask import ask
 from app.store import requests, services
@@ -35,7 +37,9 @@ async def new(request: Request, visit: SignedIn, service: str = "") -> HTMLRespo
 @router.post("/requests/new")
 async def create(request: Request, visit: SignedIn) -> Response:
     """Ask for a restart. The same form sent twice is one request."""
-    values = await forms.read(request, "service", "reason", "key", csrf=visit.session.csrf, optional=("ticket",))
+    values = await forms.read(
+        request, "service", "reason", "key", csrf=visit.session.csrf, optional=("ticket", "action", *SAYABLE)
+    )
     try:
         asked = await ask(
             visit.world,
@@ -44,9 +48,11 @@ async def create(request: Request, visit: SignedIn) -> Response:
             values["reason"],
             ticket=values["ticket"],
             key=values["key"][:64],
+            action=values["action"] or Action.RESTART,
+            said=[name for name in SAYABLE if values[name]],
         )
     except Conflict as error:
-        if error.code != "already_asked":
+        if error.code not in {"already_asked", "denied_lately"}:
             raise
         return await _form(request, visit, values, {"service": f"{error.message} {error.next_step}"}, 409)
     except (Refused, NotFound) as error:
@@ -90,6 +96,9 @@ async def _form(
         services=registry.services,
         chosen=chosen,
         proof=proof,
+        offers=evidence.gentler(proof.evidence) if proof else (),
+        committed=proof.evidence.committed if proof else None,
+        sayable=SAYABLE,
         values=values,
         problems=problems or {},
     )

@@ -1,30 +1,35 @@
 """Services: the list with each one's last proof, and the page of one claim. “Verify now” asks the host only."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from app.core.freshness import Freshness, Worth
 from app.core.lifecycle import ENDED, State
 from app.core.policy import Role
 from app.core.service import Service
 from app.flow import evidence
 from app.flow.ask import named
+from app.flow.freshness import worth_of
 from app.flow.limits import probes
+from app.flow.ports import World
 from app.flow.prove import look, remember
 from app.managers import MANAGERS
-from app.store import listing, services
+from app.store import history, listing, services
 from app.store.services import Proof
 from app.web import forms
 from app.web.card import proof_of
 from app.web.deps import SignedIn
+from app.web.freshness import SIGNS, sign_of
 from app.web.pages import render
 from app.web.strip import DAYS, strip_of
 from app.web.words import STATES, Sign
 
 router = APIRouter()
-FRESH_SECONDS = 86_400.0
 _MOST_ROWS = 2_000
+_MOST_TURNS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,38 +39,29 @@ class Entry:
     service: Service
     environment: str
     proof: Proof | None
+    worth: Worth
     sign: Sign
 
 
-def sign_of(proof: Proof | None, now: float) -> Sign:
-    """Say what a last proof is worth: fresh, stale, wrong, or none at all."""
-    if proof is None:
-        return Sign("Never proved", "ask", "past")
-    if proof.verdict != "VERIFIED":
-        return (
-            Sign("Wrong", "barred", "no")
-            if proof.verdict not in {"UNREACHABLE", "BLIND"}
-            else Sign("Unseen", "ask", "lost")
-        )
-    return Sign("Fresh", "shield", "yes") if now - proof.at <= FRESH_SECONDS else Sign("Stale", "past", "wait")
-
-
 @router.get("/services")
-async def every(request: Request, visit: SignedIn, q: str = "") -> HTMLResponse:
-    """List the services, or those that a search fits."""
-    db = visit.world.db
-    registry, proofs = await services.registry(db), await services.proofs(db)
+async def every(request: Request, visit: SignedIn, q: str = "", freshness: str = "") -> HTMLResponse:
+    """List the services, or those that a search fits and that are so fresh; trouble comes first."""
+    registry, proofs = await services.registry(visit.world.db), await services.proofs(visit.world.db)
     environments = {host.name: host.environment for host in registry.hosts}
-    now = visit.world.clock.now()
     entries = [
-        Entry(each, environments.get(each.host, ""), proofs.get(each.name), sign_of(proofs.get(each.name), now))
+        _entry(visit.world, each, environments.get(each.host, ""), proofs.get(each.name))
         for each in registry.services
         if _fits(each, environments.get(each.host, ""), q)
     ]
+    counts = Counter(each.worth.freshness for each in entries)
+    wanted = next((each for each in Freshness if each == freshness), None)
     return await render(
         request,
         "services/list.html",
-        entries=entries,
+        entries=sorted((each for each in entries if wanted in {None, each.worth.freshness}), key=_trouble_first),
+        kinds=[(each, SIGNS[each], counts[each]) for each in Freshness],
+        wanted=wanted,
+        fitting=len(entries),
         total=len(registry.services),
         q=q,
         may_edit=Role.EDITOR in visit.person.roles,
@@ -90,7 +86,10 @@ async def one(request: Request, visit: SignedIn, name: str) -> HTMLResponse:
         host=registry.host(service.host),
         manager=MANAGERS.get(service.manager),
         proof=proof_of(evidence.read(proof.findings_json)) if proof else None,
-        sign=sign_of(proof, now),
+        sign=sign_of(visit.world, proof),
+        worth=worth_of(visit.world, proof),
+        held=proof,
+        turns=await _turns(visit.world, name),
         strip=strip_of(rows, now),
         recent=[(row, STATES[State(row.state)]) for row in recent.rows],
         alive=alive,
@@ -109,6 +108,20 @@ async def verify(request: Request, visit: SignedIn, name: str) -> Response:
         seen = await look(visit.world, registry, service)
     await remember(visit.world, seen)
     return RedirectResponse(f"/services/{name}?said=proved", 303)
+
+
+def _entry(world: World, service: Service, environment: str, proof: Proof | None) -> Entry:
+    return Entry(service, environment, proof, worth_of(world, proof), sign_of(world, proof))
+
+
+def _trouble_first(entry: Entry) -> tuple[int, str]:
+    return list(Freshness).index(entry.worth.freshness), entry.service.name
+
+
+async def _turns(world: World, name: str) -> list[history.Entry]:
+    """Return the last changes of a service's verdict, newest first."""
+    wanted = history.Filter(type="verdict_changed", service=name)
+    return list((await history.page(world.db, wanted, limit=_MOST_TURNS)).rows)
 
 
 def _fits(service: Service, environment: str, q: str) -> bool:

@@ -1,4 +1,4 @@
-"""Settings: the freeze, and the visitor's own account: theme, password, sessions. The flow holds every rule."""
+"""Settings: the freeze, and the visitor's own account: look, password, sessions. The flow holds every rule."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from app.flow.people import prove_again, set_password, sign_in
 from app.store import freezes, people, services, sessions, tokens
 from app.web import forms
 from app.web.deps import SignedIn
-from app.web.pages import THEME_COOKIE, THEMES, Site, Visit, render, scope_words
+from app.web.pages import KEYS_COOKIE, THEME_COOKIE, THEMES, Site, Visit, render, scope_words
 from app.web.routes.session import address_of, enter_with
 
 router = APIRouter()
@@ -55,16 +55,15 @@ async def release(request: Request, visit: SignedIn) -> Response:
     return RedirectResponse("/settings?said=released", 303)
 
 
-@router.post("/settings/theme")
-async def theme(request: Request, visit: SignedIn) -> Response:
-    """Keep the visitor's choice of light or dark."""
-    values = await forms.read(request, "theme", csrf=visit.session.csrf)
+@router.post("/settings/look")
+async def look(request: Request, visit: SignedIn) -> Response:
+    """Keep the visitor's choice of light or dark, and whether single keys do anything."""
+    values = await forms.read(request, "theme", optional=("keys",), csrf=visit.session.csrf)
     chosen = values["theme"] if values["theme"] in THEMES else "system"
-    site: Site = request.app.state.site
     response = RedirectResponse("/settings?said=saved", 303)
-    response.set_cookie(
-        THEME_COOKIE, chosen, max_age=_YEAR, path="/", secure=site.is_https, httponly=True, samesite="lax"
-    )
+    site: Site = request.app.state.site
+    for name, value in ((THEME_COOKIE, chosen), (KEYS_COOKIE, "on" if values["keys"] else "off")):
+        response.set_cookie(name, value, max_age=_YEAR, path="/", secure=site.is_https, httponly=True, samesite="lax")
     return response
 
 

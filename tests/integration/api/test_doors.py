@@ -69,6 +69,7 @@ async def test_without_a_token_there_is_a_way_shown_to_get_one(api: Api) -> None
 
 
 @pytest.mark.threat("I2")
+@pytest.mark.threat("A10")
 async def test_a_token_in_the_address_is_refused_even_beside_a_good_one(api: Api) -> None:
     secret = await api.token("ada", "read")
     async with await api.caller("ada") as ada:
@@ -109,3 +110,21 @@ async def test_the_audit_log_is_for_auditors(api: Api) -> None:
         for path in ("/api/v1/audit", "/api/v1/audit/export"):
             assert (await ada.get(path)).json()["code"] == "role"
             assert (await odo.get(path)).status_code == 200
+
+
+@pytest.mark.threat("L6")
+async def test_no_page_for_developers_is_served(api: Api) -> None:
+    assert not api.app.debug
+    async with api.anybody() as anybody:
+        for path in (
+            "/docs",
+            "/redoc",
+            "/docs/oauth2-redirect",
+            "/debug",
+            "/console",
+            "/static/../settings.py",
+            "/.env",
+        ):
+            answer = await anybody.get(path)
+            assert answer.status_code in {303, 404}, path
+            assert "swagger" not in answer.text.lower()

@@ -30,6 +30,7 @@ async def test_the_documented_addresses_are_these(api: Api) -> None:
         "get /api/v1/services/{name}",
         "post /api/v1/requests",
         "post /api/v1/requests/{request_id}/cancel",
+        "post /api/v1/requests/{request_id}/insist",
         "post /api/v1/services/{name}/verify",
     ]
 

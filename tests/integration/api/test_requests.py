@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from app.core import events as happened
 from app.core.lifecycle import State
+from app.core.verdict import Answer
 from app.store import requests
 from tests.integration.api.conftest import Api
 
@@ -137,3 +139,57 @@ async def test_a_filter_that_is_none_is_refused(api: Api, query: str) -> None:
 async def test_the_enum_of_states_is_documented_whole(api: Api) -> None:
     states = api.app.openapi()["components"]["schemas"]["State"]["enum"]
     assert states == [str(state) for state in State]
+
+
+async def test_an_action_and_what_is_said_are_asked_for_and_shown(api: Api) -> None:
+    async with await api.caller("ada") as ada:
+        asked = (await ada.post("/api/v1/requests", json={**GOOD, "action": "reload", "said": ["committed"]})).json()
+        wrong = [
+            await ada.post("/api/v1/requests", json={**GOOD, "service": "tftp", **odd})
+            for odd in ({"action": "stop"}, {"action": ["reload"]}, {"said": ["approved"]}, {"said": "committed"})
+        ]
+    assert (asked["action"], asked["said"]) == ("reload", ["committed"])
+    assert [answer.status_code for answer in wrong] == [422] * 4
+    (first, *_) = asked["checklist"]
+    assert (first["name"], first["certainty"]) == ("committed", "said")
+
+
+async def test_a_proof_offers_what_would_do_instead_and_a_checklist_tells_what_is_certain(api: Api) -> None:
+    ended = await api.seed.settle(
+        await api.seed.end(await api.seed.run(await api.seed.approve(await api.seed.waiting())))
+    )
+    async with await api.caller("odo") as odo:
+        shown = (await odo.get(f"/api/v1/requests/{ended.id}")).json()
+    assert [each["action"] for each in shown["verification"]["offers"]] == ["daemon-reload", "reload"]
+    assert [each["certainty"] for each in shown["checklist"]] == ["proved"] * 4
+    assert shown["gone"] == ["process 4711 8812345 rbron /opt/pypnm-gui-lab"]
+    assert shown["by_hand"] is None
+
+
+async def test_who_restarts_by_hand_and_until_when_is_told(api: Api) -> None:
+    approved = await api.seed.approve(await api.seed.verify(await api.seed.ask(service="tftp"), by_hand=True))
+    until = api.world.clock.now() + 600
+    handed = happened.HandedOver(**api.seed.stamp(), digest=approved.digest, to=approved.requester, until=until)
+    await api.seed.then(approved, handed)
+    async with await api.caller("odo") as odo:
+        shown = (await odo.get(f"/api/v1/requests/{approved.id}")).json()
+    assert shown["by_hand"]["person"] == "Ada Engineer"
+    assert shown["checklist"][2]["text"] == "Ada Engineer, by hand. Askfirst runs nothing."
+
+
+async def test_where_no_sign_of_need_is_seen_a_stronger_reason_is_asked_for_and_taken_from_who_asked(api: Api) -> None:
+    calm = await api.seed.waiting(need=Answer.NOT_NEEDED)
+    path = f"/api/v1/requests/{calm.short_id}"
+    async with await api.caller("ada") as ada, await api.caller("ed") as ed:
+        before = (await ada.get(path)).json()
+        foreign = await ed.post(f"{path}/insist", json={"reason": "I say so."})
+        after = (await ada.post(f"{path}/insist", json={"reason": "It leaks memory."})).json()
+        late = await ada.post(
+            f"/api/v1/requests/{(await api.seed.block(await api.seed.ask(service='tftp'))).id}/insist",
+            json={"reason": "x"},
+        )
+    assert before["next"].startswith("The host shows no sign of need: give a stronger reason")
+    assert (foreign.status_code, foreign.json()["code"]) == (403, "not_requester")
+    assert after["stronger_reason"] == "It leaks memory."
+    assert after["next"] == "A person has to decide on the page `url`; no token can."
+    assert late.status_code == 409

@@ -96,6 +96,7 @@ def test_only_an_editor_changes_the_registry(people: Command) -> None:
     assert people.json("registry", "export")["revision"] == 0
 
 
+@pytest.mark.threat("K2")
 def test_with_a_second_editor_a_change_waits_for_that_person(people: Command) -> None:
     people("user", "add", "Fay", "--email", "fay@example.org", "--role", "editor")
     made = people.json("registry", "apply", write(people, REGISTRY), "--note", "first", **AS_ED)
@@ -209,6 +210,7 @@ def test_an_address_or_a_token_that_is_none_is_told_in_words(askfirst: Command, 
     assert "fault" not in done.stderr
 
 
+@pytest.mark.threat("L6")
 def test_a_fault_of_ours_is_a_sentence_and_its_place_is_shown_on_request(people: Command) -> None:
     with sqlite3.connect(Path(people.environment["ASKFIRST_DATA_DIR"]) / "askfirst.db") as connection:
         connection.execute("UPDATE registry_revision SET revision = 'none'")
@@ -245,6 +247,8 @@ def test_a_data_directory_that_cannot_be_made_is_told(askfirst: Command) -> None
 
 
 @pytest.mark.law(13)
+@pytest.mark.threat("E2")
+@pytest.mark.threat("E3")
 def test_a_hostile_name_cannot_steer_the_terminal(askfirst: Command) -> None:
     askfirst("user", "add", "A\x1b[2J\u202eB", "--email", "a@example.org", "--role", "requester")
     done = askfirst("user", "list")

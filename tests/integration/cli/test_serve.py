@@ -98,6 +98,7 @@ def test_a_port_that_is_taken_is_told_in_words(askfirst: Command) -> None:
     assert "ASKFIRST_LISTEN" in askfirst("serve", ASKFIRST_LISTEN="nowhere").stderr
 
 
+@pytest.mark.threat("T20")
 def test_the_server_ends_in_order_though_somebody_follows_a_request(askfirst: Command, served: Serving) -> None:
     askfirst("user", "add", "Ada", "--email", "ada@example.org", "--role", "requester", "--role", "editor")
     token = askfirst.json("token", "create", "ci", "--as", "ada@example.org")["token"]
@@ -121,6 +122,23 @@ def test_the_server_ends_in_order_though_somebody_follows_a_request(askfirst: Co
 
 
 @pytest.mark.law(13)
+@pytest.mark.threat("E2")
+@pytest.mark.threat("E6")
+def test_what_a_host_said_cannot_steer_the_terminal_that_reads_the_log(askfirst: Command) -> None:
+    said = 'a\x1b]8;;javascript:alert(1)\x07b\x9b2J\r\n{"level": "forged"}\u202e\udcff'
+    text = (
+        "import structlog\nfrom app.cli.serve import server\nserver()\n"
+        f"structlog.get_logger('x').warning({said!a}, host={said!a})\n"
+    )
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **askfirst.environment}
+    done = subprocess.run([sys.executable, "-c", text], env=environment, capture_output=True, check=True)
+    (line,) = done.stderr.splitlines()
+    assert all(0x20 <= byte < 0x7F for byte in line)
+    assert json.loads(line)["level"] == "warning"
+
+
+@pytest.mark.law(13)
+@pytest.mark.threat("L6")
 def test_a_fault_in_the_log_shows_where_it_was_and_nothing_that_it_held(askfirst: Command) -> None:
     text = (
         "import structlog\nfrom app.cli.serve import server\nserver()\n"

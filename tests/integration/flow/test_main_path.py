@@ -8,7 +8,7 @@ from app.core.errors import Conflict, NotFound, Refused
 from app.core.lifecycle import State
 from app.core.policy import Role, Via
 from app.core.warrant import read
-from app.flow import ask, decide, evidence, execute
+from app.flow import ask, decide, evidence
 from app.store import output, requests
 from app.store.verify import verify
 from tests.integration.flow.conftest import CHECK, FIXED, PATH, Stage
@@ -129,30 +129,6 @@ async def test_a_service_that_leaves_the_registry_takes_its_question_with_it(sta
     asked = await stage.ask()
     await stage.register()
     assert (await ask.prove(stage.world, asked)).state is State.CANCELLED
-
-
-async def test_a_manual_service_goes_its_own_way(stage: Stage) -> None:
-    pid = stage.alpha.by_hand(5051)
-    claim = stage.alpha.claim()
-    await stage.register(replace(claim, manager="manual", unit="rbron-by-hand", ports=(5051,)))
-    handed = await stage.run(await stage.waiting())
-    assert (handed.state, handed.is_by_hand) == (State.RUNNING, True)
-    assert (await stage.work(handed)).state is State.RUNNING
-    stage.alpha.kill(pid)
-    stage.alpha.by_hand(5051)
-    said = await execute.say_done(stage.world, stage.who["ada"], handed.id)
-    assert said.state is State.SETTLING
-    after = await stage.work(said)
-    assert after.state is State.SUCCEEDED, after.outcome
-    assert stage.alpha.spool == {}
-
-
-async def test_a_manual_service_that_nobody_restarted_does_not_succeed_by_being_said_so(stage: Stage) -> None:
-    stage.alpha.by_hand(5051)
-    await stage.register(replace(stage.alpha.claim(), manager="manual", unit="rbron-by-hand", ports=(5051,)))
-    handed = await stage.run(await stage.waiting())
-    said = await execute.say_done(stage.world, stage.who["ada"], handed.id)
-    assert (await stage.work(said)).state is State.FAILED
 
 
 async def test_nothing_is_needed_right_after_a_restart(stage: Stage) -> None:

@@ -151,5 +151,5 @@ async def test_bad_people_are_refused_with_what_to_do(stage: Stage, email: str, 
 async def test_discovery_names_the_owner_of_every_port(stage: Stage) -> None:
     stage.alpha.by_hand(5051)
     found = await discover.discover(stage.world, "alpha")
-    seen = {each.port: (each.owner.manager if each.owner else None, each.service) for each in found.seen}
-    assert seen == {5050: ("supervisor", "pypnm-gui"), 5051: ("none", None)}
+    seen = {port.port: (each.manager, [one.service for one in each.claims]) for each, port in found.listening}
+    assert seen == {5050: ("supervisor", ["pypnm-gui"]), 5051: ("none", [])}

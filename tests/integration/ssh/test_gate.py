@@ -79,6 +79,7 @@ async def said(hosts: SshHosts, sshd: Sshd) -> list[object]:
     return [each async for each in hosts.restart(sshd.host, warrant(sshd))]
 
 
+@pytest.mark.threat("D2")
 async def test_only_the_constant_command_is_ever_started(sshd: Sshd, hosts: SshHosts) -> None:
     answering(sshd, "spool state=unspent status=-")
     await hosts.result(sshd.host, ID)
@@ -86,6 +87,22 @@ async def test_only_the_constant_command_is_ever_started(sshd: Sshd, hosts: SshH
     answering(sshd, "refused why=spent")
     await said(hosts, sshd)
     assert sshd.commands == ["sh -s", "sudo -n sh -s", "sh -s"]
+
+
+@pytest.mark.threat("D15")
+async def test_no_terminal_is_asked_for_so_that_no_pager_starts(sshd: Sshd, hosts: SshHosts) -> None:
+    seen: list[tuple[str | None, dict[str, str]]] = []
+    answering(sshd, "spool state=unspent status=-")
+    answer = sshd.answers
+    assert answer is not None
+
+    async def look(process: Process) -> None:
+        seen.append((process.term_type, dict(process.env)))
+        await answer(process)
+
+    sshd.answers = look
+    await hosts.result(sshd.host, ID)
+    assert seen == [(None, {})]
 
 
 HOSTILE: dict[str, list[str | bytes]] = {

@@ -20,6 +20,7 @@ def _files(url: str) -> list[Path]:
     return sorted(file(url).parent.iterdir())
 
 
+@pytest.mark.threat("L6")
 @pytest.mark.only("sqlite")
 async def test_all_that_it_makes_belongs_to_one_user_alone(bare: str) -> None:
     before = os.umask(0)
@@ -55,6 +56,7 @@ async def test_a_folder_in_which_anybody_may_write_is_refused(tmp_path: Path) ->
     assert refused.value.next_step == f"chmod o-w {folder}"
 
 
+@pytest.mark.threat("G7")
 async def test_a_schema_newer_than_the_code_is_refused_with_a_sentence(bare: str) -> None:
     await (await open_database(bare)).close()
     raw(bare, "UPDATE alembic_version SET version_num = '9999'")
@@ -64,6 +66,7 @@ async def test_a_schema_newer_than_the_code_is_refused_with_a_sentence(bare: str
         assert refused.value.code == "schema_newer"
 
 
+@pytest.mark.threat("G7")
 async def test_a_schema_older_than_the_code_is_refused_where_no_upgrade_was_asked_for(bare: str) -> None:
     with pytest.raises(Refused) as refused:
         await open_database(bare, upgrade=False)

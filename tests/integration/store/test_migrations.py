@@ -1,5 +1,6 @@
 """The migrations: up, down, with data in every table, and the same as the classes in `tables`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import SQLModel
 
 from app.core.errors import Broken
-from app.core.policy import Role
-from app.store import dialect, people, requests, schema
+from app.core.policy import Policy, Role
+from app.core.registry import Registry, difference
+from app.core.service import Host, Service
+from app.store import dialect, people, requests, schema, services
 from app.store.engine import open_database
 from app.store.verify import verify
 from tests.integration.databases import is_file, raw
@@ -34,7 +37,7 @@ POSTGRESQL = """
     WHERE pronamespace = 'public'::regnamespace
   ORDER BY 1, 2, 3
 """
-REVISIONS = ["0004", "0003", "0002", "0001", "base"]
+REVISIONS = ["0005", "0004", "0003", "0002", "0001", "base"]
 
 
 def _tables(url: str) -> list[object]:
@@ -88,6 +91,40 @@ async def test_going_down_and_up_with_data_keeps_the_log_and_says_which_rows_are
     assert "people ada: the row is missing" in report.differences
     assert await requests.load(db, request.id) == request
     await db.close()
+
+
+async def test_what_holds_of_a_service_is_built_from_the_log_and_a_last_look_becomes_the_last_proof(bare: str) -> None:
+    db = await open_database(bare)
+    host = Host("alpha", "10.0.0.5", "production", ("ssh-ed25519 AAAA",))
+    claims = tuple(
+        Service(name, "alpha", "lab-team", "supervisor", f"lab:{name}", ports=(port,))
+        for port, name in enumerate(("down", "gone", "unseen"), 5050)
+    )
+    policy = Policy(environment="production", groups=("lab-team",))
+    whole = Registry((host,), claims, (policy,))
+    made_by = {"by": "ed", "at": NOW}
+    await services.apply(db, difference(Registry(), whole), **made_by, event_id="r1", base_revision=0)  # type: ignore[arg-type]
+    for name in ("down", "gone", "unseen"):
+        await services.record_proof(db, name, "VERIFIED", "UNSURE", NOW + 1, "{}")
+    await services.record_proof(db, "down", "DOWN", "UNSURE", NOW + 2, "{}")
+    await services.record_proof(db, "unseen", "UNREACHABLE", "UNSURE", NOW + 2, "{}")
+    fewer = Registry((host,), (claims[0], replace(claims[1], docs="new"), claims[2]), (policy,), revision=1)
+    changes = difference(await services.registry(db), fewer)
+    await services.apply(db, changes, **made_by, event_id="r2", base_revision=1)  # type: ignore[arg-type]
+    before = await services.proofs(db)
+    await db.close()
+    for revision in ("0004", "head"):
+        await _move(bare, revision)
+    db = await open_database(bare)
+    assert (await verify(db)).is_whole
+    after = await services.proofs(db)
+    await db.close()
+    assert {name: (each.held, each.since) for name, each in after.items()} == {
+        "down": ("DOWN", NOW + 2),
+        "unseen": ("VERIFIED", NOW + 1),
+    }
+    assert after["down"].seen == before["down"].seen
+    assert (after["unseen"].seen.proved, after["unseen"].seen.unseen) == ("", 1)
 
 
 async def test_no_migration_deletes_a_log_that_holds_anything(bare: str) -> None:

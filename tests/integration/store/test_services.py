@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from app.core.errors import Broken, Conflict, NotFound
+from app.core.freshness import Seen
 from app.core.policy import Policy
 from app.core.registry import Change, Registry, difference, with_entry
 from app.core.service import Host, HttpCheck, JsonCheck, Service, TcpCheck
@@ -150,7 +151,10 @@ async def test_the_last_proof_is_kept_and_a_changed_verdict_is_an_event(db: Data
     await services.record_proof(db, "gui", "VERIFIED", "NOT_NEEDED", 20.0, "{2}")
     await services.record_proof(db, "gui", "UNSAFE", "UNSURE", 15.0, "{late}")
     await services.record_proof(db, "gui", "DOWN", "UNSURE", 30.0, "{3}")
-    assert await services.proofs(db) == {"gui": services.Proof("gui", "alpha", "DOWN", "UNSURE", 30.0, "{3}")}
+    seen = Seen("DOWN", 30.0, "DOWN", 30.0)
+    kept = services.Proof("gui", "alpha", "UNSURE", "{3}", seen, held="DOWN", since=30.0)
+    assert await services.proofs(db) == {"gui": kept}
+    assert (await verify(db)).is_whole
     changed = (await history.page(db, history.Filter(type="verdict_changed", service="gui"))).rows
     assert [(each.data["before"], each.data["after"], each.by) for each in changed] == [
         ("VERIFIED", "DOWN", "askfirst"),

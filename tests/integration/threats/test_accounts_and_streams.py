@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from app.flow.ports import World
 from app.store import sessions, tokens
 from tests.integration.api.conftest import Api
 from tests.integration.flow.conftest import Stage
+from tests.integration.web.conftest import Clock
 from tests.integration.web.seed import Seed
 from tests.integration.web.test_live import Stream, cookie_of
 
@@ -66,3 +68,23 @@ async def test_a_revoked_token_hears_nothing_more(api: Api) -> None:
         heard = (await asyncio.wait_for(listening, 20)).text
     assert "asked" in heard
     assert "blocked" not in heard
+
+
+@pytest.mark.threat("A2")
+@pytest.mark.threat("A11")
+async def test_a_stream_in_which_nothing_happens_ends_with_its_token_too(api: Api) -> None:
+    clock = Clock(api.world.clock.now())
+    api.app.state.world = replace(api.world, clock=clock)
+    request = await api.seed.ask()
+    owner = api.seed.accounts["ada"].person.id
+    async with await api.caller("ada") as ada:
+        listening = asyncio.create_task(ada.get(f"/api/v1/requests/{request.id}/events"))
+        while not api.world.news._listening.get(request.id):  # noqa: ASYNC110, SLF001
+            await asyncio.sleep(0.01)
+        for token in await tokens.of_person(api.world.db, owner):
+            now = clock.now()
+            await tokens.revoke(api.world.db, token.id, by=owner, at=now, event_id=f"revoked {token.id}")
+        assert not listening.done()
+        clock.time += 61
+        heard = (await asyncio.wait_for(listening, 20)).text
+    assert "ended" not in heard

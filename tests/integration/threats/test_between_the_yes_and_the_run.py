@@ -118,7 +118,9 @@ async def test_what_of_the_registry_changed_before_the_claim_runs_nothing(stage:
     assert (after.state, stage.alpha.spool) == (State.STALE, {})
 
 
+@pytest.mark.threat("K3")
 @pytest.mark.threat("K5")
+@pytest.mark.threat("T17")
 @pytest.mark.parametrize("state", [State.OPEN, State.WAITING, State.APPROVED])
 async def test_a_request_ends_where_its_service_was_taken_out(stage: Stage, state: State) -> None:
     request = await stage.ask()

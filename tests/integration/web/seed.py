@@ -17,7 +17,7 @@ from app.core.run import Checked
 from app.core.service import Host, JsonCheck, Service, TcpCheck
 from app.core.verdict import Answer, Code, Finding, Need, Sign, Verdict
 from app.core.warrant import Warrant, digest_of
-from app.flow.evidence import Evidence, Touched, claim_digest
+from app.flow.evidence import Evidence, Offered, Touched, claim_digest
 from app.flow.ids import Stamp, new_id, salted, stamp
 from app.flow.ports import World
 from app.identity.passwords import hash_password
@@ -128,6 +128,7 @@ def evidence(
     code: Code = Code.VERIFIED,
     pid: int = 4711,
     service: str = "pypnm-gui",
+    committed: bool | None = True,
 ) -> Evidence:
     """Return the evidence of a look at the GUI at a time."""
     is_fixed = pid != 4711
@@ -163,7 +164,23 @@ def evidence(
         touched=tuple(touched) if is_seen else (),
         checks=(Checked("tcp 127.0.0.1:5050", True, "it accepts a connection"), green) if is_seen else (),
         claim=claim_of(service),
+        commands=COMMANDS if is_seen else (),
+        committed=Finding("committed", "all of it is committed and pushed", _PUSHED[committed], committed),
+        gone=identity()[1:2] if is_fixed else (),
     )
+
+
+_PUSHED = {
+    True: "commit 6ed8c3000000 is on origin/main by the last fetch, 2 h before, and nothing is changed",
+    False: "2 files changed, over commit 6ed8c3000000",
+    None: "no git checkout was seen at /opt/pypnm-gui-lab",
+}
+# What a manager that can do more than restart would be told.
+COMMANDS = (
+    Offered("daemon-reload", ("systemctl", "daemon-reload"), "root"),
+    Offered("reload", ("systemctl", "reload", "gui.service"), "root"),
+    Offered("restart", ("systemctl", "restart", "gui.service"), "root"),
+)
 
 
 def identity(pid: int = 4711) -> tuple[str, ...]:
@@ -183,7 +200,14 @@ class Seed:
     accounts: dict[str, Account]
 
     async def ask(
-        self, who: str = "ada", service: str = "pypnm-gui", reason: str = REASON, *, ago: float = 30
+        self,
+        who: str = "ada",
+        service: str = "pypnm-gui",
+        reason: str = REASON,
+        *,
+        ago: float = 30,
+        action: str = "restart",
+        said: tuple[str, ...] = (),
     ) -> Request:
         """Open a request."""
         now = self.world.clock.now() - ago
@@ -199,6 +223,8 @@ class Seed:
             reason_text=texts[0].commitment,
             ticket_text=texts[1].commitment,
             registry=1,
+            action=action,
+            said=said,
         )
         return await requests.create(self.world.db, new_id(now), event, texts, key=None, key_digest="")
 
@@ -216,10 +242,14 @@ class Seed:
         approvers: int = 1,
         by_hand: bool = False,
         seconds: float = 840,
+        committed: bool | None = True,
     ) -> Request:
         """Let the host prove the claim, and write the warrant."""
         now = self.world.clock.now()
-        proof = salted(evidence(now - 12, need=need, service=request.service).text())
+        proof = salted(evidence(now - 12, need=need, service=request.service, committed=committed).text())
+        command = next(each.argv for each in COMMANDS if each.action == request.action)
+        if request.action == "restart":
+            command = ("supervisorctl", "restart", "lab:pypnm-gui")
         until = int(now + seconds)
         reason = (await requests.text(self.world.db, request.reason_text)) or ""
         warrant = Warrant(
@@ -229,8 +259,8 @@ class Seed:
             host_key="SHA256:QmXo4n0hB2u0m8W0rE5mN3mJ9n0Xj1v7d8e9f0a1b2c",
             manager="manual" if by_hand else "supervisor",
             unit="tftpd" if by_hand else "lab:pypnm-gui",
-            action="restart",
-            argv=() if by_hand else ("supervisorctl", "restart", "lab:pypnm-gui"),
+            action=request.action,
+            argv=() if by_hand else command,
             argv_user="-" if by_hand else "root",
             identity=identity(),
             requester="ada@example.org",
@@ -287,10 +317,13 @@ class Seed:
     async def settle(self, request: Request, *, is_success: bool = True) -> Request:
         """Let the host prove, or not, that it came back."""
         now = self.world.clock.now()
-        shown = evidence(now, pid=5120 if is_success else 4711, code=Code.VERIFIED if is_success else Code.WRONG_PORT)
+        is_new = is_success and request.action == "restart"
+        shown = evidence(now, pid=5120 if is_new else 4711, code=Code.VERIFIED if is_success else Code.WRONG_PORT)
         text = salted(shown.text())
         why = (
             "A new process under the same manager, stable for 5 s, ports held, every check green."
+            if is_new
+            else f"The same process (4711) runs on as claimed, 5 s after the {request.action}."
             if is_success
             else "Nothing holds port 5050 60 s after the command ended."
         )

@@ -120,6 +120,7 @@ async def test_a_blocked_request_explains_itself_and_offers_no_like_name_to_clic
 
 @pytest.mark.law(13)
 @pytest.mark.threat("E1")
+@pytest.mark.threat("I4")
 async def test_text_from_elsewhere_stays_text(browser: Make, world: World, seed: Seed) -> None:
     waiting = await seed.waiting(reason=HOSTILE)
     running = await seed.run(
@@ -207,7 +208,7 @@ async def test_services_can_be_searched_and_say_what_their_proof_is_worth(
     ada = await browser("ada")
     page = words((await ada.get("/services")).text)
     assert "Fresh" in page
-    assert "Wrong NO_SUCH_UNIT" in page
+    assert "Wrong The last proof says NO_SUCH_UNIT." in page
     assert "Never proved" in page
     found = (await ada.get("/services?q=SUPER+lab-team")).text
     assert "/services/pypnm-gui" in found
@@ -317,9 +318,9 @@ async def test_the_theme_is_kept_and_there_are_three(browser: Make, seed: Seed) 
     ada = await browser("ada")
     assert "data-theme" not in (await ada.get("/")).text
     for theme in ("dark", "light"):
-        await ada.post("/settings/theme", {"theme": theme})
+        await ada.post("/settings/look", {"theme": theme})
         assert f'<html lang="en" data-theme="{theme}">' in (await ada.get("/")).text
-    await ada.post("/settings/theme", {"theme": 'evil"><script>'})
+    await ada.post("/settings/look", {"theme": 'evil"><script>'})
     assert '<html lang="en">' in (await ada.get("/")).text
 
 

@@ -24,6 +24,7 @@ SERVICE = {
     "owner": "lab-team",
     "manager": "supervisor",
     "unit": "lab:web",
+    "args": "",
     "user": "rbron",
     "path": "/opt/web",
     "ports": "8080, 8081",
@@ -60,6 +61,19 @@ async def test_the_only_editor_adds_a_service_and_it_applies_at_once(browser: Ma
     assert "lab:web" in (await ed.get("/services/web")).text
 
 
+async def test_a_script_has_arguments_which_the_form_shows_again(browser: Make, world: World, seed: Seed) -> None:
+    await alone(world, seed)
+    ed = await browser("ed")
+    script = {"manager": "script", "unit": "/usr/local/sbin/restart-web", "args": "8080  --now"}
+    answer = await ed.post("/registry/services/new", {**SERVICE, **script, "revision": await revision(world)})
+    assert answer.headers["location"] == "/services/web?said=saved"
+    added = (await services.registry(world.db)).service("web")
+    assert added
+    assert added.args == ("8080", "--now")
+    assert "8080 --now" in (await ed.get("/services/web")).text
+    assert 'value="8080 --now"' in (await ed.get("/registry/services/web")).text
+
+
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
@@ -69,6 +83,8 @@ async def test_the_only_editor_adds_a_service_and_it_applies_at_once(browser: Ma
         ("manager", "tmux", "recognised, never driven"),
         ("unit", "web; reboot", "letters, digits"),
         ("unit", "$(reboot)", "letters, digits"),
+        ("args", "5070 $(reboot)", "one word of letters"),
+        ("args", "5070", "leave the arguments out"),
         ("user", "Root Root", "user name"),
         ("path", "/opt/../etc", "absolute path"),
         ("path", "opt/web", "absolute path"),

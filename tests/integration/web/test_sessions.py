@@ -15,6 +15,7 @@ from tests.integration.web.seed import PASSWORD, Seed
 Make = Callable[..., Any]
 
 
+@pytest.mark.threat("J1")
 async def test_a_signed_out_reader_comes_back_to_the_page_that_was_wanted(browser: Make, seed: Seed) -> None:
     nobody = await browser()
     sent = await nobody.get("/history?service=pypnm-gui&since=")

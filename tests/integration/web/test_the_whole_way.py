@@ -1,5 +1,6 @@
 """From the form to the proof that it came back, through the pages alone, on a little world of a host."""
 
+import html
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -54,6 +55,17 @@ async def alpha(world: World, hosts: FakeHosts, seed: Seed) -> FakeHost:
         world.db, difference(current, wanted), by="operator", at=at, event_id=new_id(at), base_revision=current.revision
     )
     return there
+
+
+def filled_in(page: str) -> dict[str, str]:
+    """Return what a form would send as it stands."""
+    form = page.split('action="/registry/services/new"')[1].split("</form>", maxsplit=1)[0]
+    found = dict(re.findall(r'<input id="[^"]+" name="([^"]+)" [^>]*?value="([^"]*)"', form))
+    found |= dict(re.findall(r'<input type="hidden" name="(revision)" value="(\d+)"', form))
+    for name, options in re.findall(r'<select id="[^"]+" name="([^"]+)".*?>(.*?)</select>', form, re.DOTALL):
+        chosen = re.search(r'value="([^"]*)" selected', options)
+        found[name] = chosen[1] if chosen else ""
+    return {"docs": "", **{name: html.unescape(value) for name, value in found.items()}}
 
 
 async def work(world: World, request_id: str) -> None:
@@ -133,13 +145,43 @@ async def test_verify_now_proves_a_claim_and_look_now_draws_the_host(
     assert "The host proves the claim" in page
     assert "Fresh" in page
     drawn = (await ada.post("/hosts/alpha/look")).text
-    picture = drawn.split('<svg class="map"')[1].split("</svg>")[0]
-    assert ">lab:pypnm-gui</text>" in picture
-    assert '<a href="/services/pypnm-gui"><rect class="known"' in picture
-    assert picture.count("<path") >= 5
+    for name in ("wide", "narrow"):
+        picture = drawn.split(f'<svg class="map {name}"')[1].split("</svg>\n")[0]
+        assert ">lab:pypnm-gui</text>" in picture
+        assert '<a href="/services/pypnm-gui" aria-label="lab:pypnm-gui: pypnm-gui"' in picture
+        assert ">not registered</text>" in picture
     table = words(drawn.split('id="rows"')[1].split("</table>")[0])
-    assert re.search(r"8099 .*nobody has registered it", table)
-    assert "5050" in table
+    assert re.search(r":8099 not registered", table)
+    assert re.search(r":5050 pypnm-gui VERIFIED", table)
+    assert "Register" not in table, "ada edits nothing"
+    own = words(drawn.split('id="own"')[1].split("</table>")[0])
+    assert "supervisord" in own, "what only keeps others is told apart, and told"
+
+
+async def test_one_click_fills_the_form_of_a_claim_and_its_editor_saves_it(
+    browser: Make, world: World, alpha: FakeHost
+) -> None:
+    alpha.by_hand(8099)
+    ed = await browser("ed")
+    drawn = (await ed.post("/hosts/alpha/look")).text
+    link = html.unescape(re.findall(r'<a class="register" href="([^"]+)"', drawn)[0])
+    form = await ed.get(link)
+    assert "Nothing is saved yet" in form.text
+    filled = filled_in(form.text)
+    assert {key: filled[key] for key in ("host", "manager", "user", "path", "ports")} == {
+        "host": "alpha",
+        "manager": "manual",
+        "user": "rbron",
+        "path": "/opt/pypnm-gui-lab",
+        "ports": "8099",
+    }
+    assert (await services.registry(world.db)).service(filled["name"]) is None
+    refused = await ed.post("/registry/services/new", {**filled, "owner": ""})
+    assert refused.status_code == 422, "who answers for it is for a person to say"
+    saved = await ed.post("/registry/services/new", {**filled, "owner": "lab-team"})
+    assert saved.status_code == 303
+    assert saved.headers["location"].startswith("/changes/"), "a second editor confirms it"
+    assert (await (await browser("ada")).get(link)).status_code == 403
 
 
 async def test_a_changed_host_key_is_said_and_nothing_else(

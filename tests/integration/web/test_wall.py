@@ -104,7 +104,7 @@ async def test_a_static_file_named_by_its_content_may_be_kept_for_ever(browser: 
 async def test_only_our_own_pages_may_post(browser: Make, seed: Seed, headers: dict[str, str], status: int) -> None:
     ada = await browser("ada")
     fields = {"csrf": await ada.csrf(), "theme": "dark"}
-    answer = await ada.client.post("/settings/theme", data=fields, headers=headers)
+    answer = await ada.client.post("/settings/look", data=fields, headers=headers)
     assert answer.status_code == status
     if status == 403:
         assert "nothing was done" in answer.text
@@ -116,7 +116,7 @@ async def test_a_form_without_the_sessions_own_token_is_refused(browser: Make, s
     ada, bo = await browser("ada"), await browser("bo")
     stolen = await bo.csrf() if token is None else token
     headers = {"sec-fetch-site": "same-origin"}
-    answer = await ada.client.post("/settings/theme", data={"csrf": stolen, "theme": "dark"}, headers=headers)
+    answer = await ada.client.post("/settings/look", data={"csrf": stolen, "theme": "dark"}, headers=headers)
     assert answer.status_code == 403
     assert "another session" in answer.text
 
@@ -165,7 +165,7 @@ async def test_a_field_sent_twice_is_refused(browser: Make, seed: Seed) -> None:
     ada = await browser("ada")
     body = f"csrf={await ada.csrf()}&theme=dark&theme=light"
     headers = {"sec-fetch-site": "same-origin", "content-type": "application/x-www-form-urlencoded"}
-    answer = await ada.client.post("/settings/theme", content=body, headers=headers)
+    answer = await ada.client.post("/settings/look", content=body, headers=headers)
     assert answer.status_code == 400
     assert "twice" in answer.text
 
@@ -185,14 +185,14 @@ async def test_a_field_that_no_page_has_is_refused(browser: Make, world: World, 
 async def test_a_body_that_is_no_form_is_refused(browser: Make, seed: Seed, kind: str) -> None:
     ada = await browser("ada")
     headers = {"sec-fetch-site": "same-origin", "content-type": kind}
-    assert (await ada.client.post("/settings/theme", content='{"theme":"dark"}', headers=headers)).status_code == 400
+    assert (await ada.client.post("/settings/look", content='{"theme":"dark"}', headers=headers)).status_code == 400
 
 
 @pytest.mark.parametrize("body", [b"csrf=%ff%fe", b"\xff\xfe=1", b"a;b", b"=&&=" * 400])
 async def test_a_form_of_broken_bytes_is_refused(browser: Make, seed: Seed, body: bytes) -> None:
     ada = await browser("ada")
     headers = {"sec-fetch-site": "same-origin", "content-type": "application/x-www-form-urlencoded"}
-    assert (await ada.client.post("/settings/theme", content=body, headers=headers)).status_code in {400, 403}
+    assert (await ada.client.post("/settings/look", content=body, headers=headers)).status_code in {400, 403}
 
 
 @pytest.mark.parametrize("has_length", [True, False])
@@ -206,7 +206,7 @@ async def test_a_large_body_is_not_read(browser: Make, seed: Seed, has_length: b
 
     headers = {"sec-fetch-site": "same-origin", "content-type": "application/x-www-form-urlencoded"}
     body = b"x" * 100 * 1024 if has_length else pieces()
-    answer = await ada.client.post("/settings/theme", content=body, headers=headers)
+    answer = await ada.client.post("/settings/look", content=body, headers=headers)
     assert answer.status_code == 413
     assert "64 KiB" in answer.text
 
@@ -234,6 +234,7 @@ async def test_a_body_that_never_ends_is_given_up(app: FastAPI, seed: Seed) -> N
     assert sent[0]["code"] == "too_slow"
 
 
+@pytest.mark.threat("L6")
 @pytest.mark.parametrize("error", [RuntimeError("SECRET in a traceback"), Broken("It broke.", next_step="Stop.")])
 async def test_what_nobody_foresaw_is_a_page_without_a_traceback(
     app: FastAPI, browser: Make, seed: Seed, error: Exception

@@ -2,7 +2,7 @@
 # container; and the fix, pulled once everything ran, so that every process is older than its code.
 . "$(dirname "$0")/base.sh"
 here=$(dirname "$0")
-for part in supervisor systemd systemd-user compose docker podman pm2 runit s6 by-hand hostile; do
+for part in supervisor systemd systemd-user compose docker podman pm2 runit s6 by-hand script hostile; do
   sh "$here/$part.sh"
 done
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.core.checklist import COMMITTED, Point, Standing, points, pushed
+from app.core.checklist import COMMITTED, Point, Certainty, points, pushed
 from app.core.facts import Code
 from app.core.run import Checked
 from app.core.verdict import Finding
@@ -36,7 +36,7 @@ def test_a_clean_checkout_whose_commit_is_upstream_is_proved() -> None:
     assert (
         found.observed == "commit 6ed8c3000000 is on origin/main by the last fetch, 2 h before, and nothing is changed"
     )
-    assert listed(found)[COMMITTED].standing is Standing.PROVED
+    assert listed(found)[COMMITTED].certainty is Certainty.PROVED
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,9 @@ def test_a_clean_checkout_whose_commit_is_upstream_is_proved() -> None:
 def test_what_is_not_committed_or_not_pushed_is_not_proved_whatever_is_said(change: dict[str, int], words: str) -> None:
     found = seen(replace(PUSHED, **change))  # type: ignore[arg-type]
     assert (found.agrees, found.observed) == (False, words)
-    assert listed(found)[COMMITTED].standing is Standing.NOT_PROVED
+    assert listed(found)[COMMITTED].certainty is Certainty.NOT_PROVED
     point = listed(found, COMMITTED)[COMMITTED]
-    assert (point.standing, point.text) == (Standing.NOT_PROVED, f"Ada says so, yet the host shows: {words}.")
+    assert (point.certainty, point.text) == (Certainty.NOT_PROVED, f"Ada says so, yet the host shows: {words}.")
 
 
 @pytest.mark.parametrize(
@@ -72,30 +72,31 @@ def test_what_the_host_cannot_tell_may_be_said_and_is_then_said_and_not_proved(
     found = seen(code, path)
     assert found.agrees is None
     assert words in found.observed
-    assert listed(found)[COMMITTED].standing is Standing.NOT_PROVED
+    assert listed(found)[COMMITTED].certainty is Certainty.NOT_PROVED
     point = listed(found, COMMITTED)[COMMITTED]
-    assert point.standing is Standing.SAID
+    assert point.certainty is Certainty.SAID
     assert point.text.startswith("Ada says so. The host cannot tell: ")
 
 
 def test_the_method_is_proved_by_the_verdict_alone() -> None:
-    assert listed()["method"].standing is Standing.PROVED
-    assert listed(verdict="WRONG_MANAGER")["method"].standing is Standing.NOT_PROVED
+    assert listed()["method"].certainty is Certainty.PROVED
+    assert listed(verdict="WRONG_MANAGER")["method"].certainty is Certainty.NOT_PROVED
     assert "not asked yet" in listed(verdict="")["method"].text
 
 
 def test_a_person_who_restarts_by_hand_is_said_and_askfirst_is_proved() -> None:
-    assert listed()["who"].standing is Standing.PROVED
-    assert listed(who="Ada, by hand.")["who"].standing is Standing.SAID
+    assert listed()["who"].certainty is Certainty.PROVED
+    assert listed(who="Ada, by hand.")["who"].certainty is Certainty.SAID
+    assert listed(who="")["who"].certainty is Certainty.LATER
 
 
 def test_checks_are_told_afterwards_and_none_is_no_proof() -> None:
     green, red = Checked("health", is_green=True, seen="200"), Checked("tftp", is_green=False, seen="10.0.0.1")
-    assert listed(after=None)["checks"].standing is Standing.LATER
-    assert listed(after=[])["checks"].standing is Standing.NOT_PROVED
-    assert listed(after=[green])["checks"].standing is Standing.PROVED
+    assert listed(after=None)["checks"].certainty is Certainty.LATER
+    assert listed(after=[])["checks"].certainty is Certainty.NOT_PROVED
+    assert listed(after=[green])["checks"].certainty is Certainty.PROVED
     assert listed(after=[green, red])["checks"] == Point(
-        "checks", "Are the checks green afterwards?", Standing.NOT_PROVED, "1 of 2 are red: tftp."
+        "checks", "Are the checks green afterwards?", Certainty.NOT_PROVED, "1 of 2 are red: tftp."
     )
 
 

@@ -328,12 +328,18 @@ def test_a_mistyped_instance_of_a_template_is_down_however_loaded_it_is() -> Non
     assert judged(claim("mistyped-instance")).code is Code.DOWN
 
 
-def test_a_manager_that_is_only_recognised_is_blind_and_says_so() -> None:
-    verdict = judged(claim("not-driven"))
+def test_a_manager_that_was_not_asked_is_blind_and_what_it_seems_to_run_is_no_proof() -> None:
+    verdict = judged(claim("not-told"))
     assert verdict.code is Code.BLIND
     assert finding(verdict, "restart").agrees is None
     assert finding(verdict, "ports").agrees is None
-    assert "`manager: manual`" in verdict.next_step
+    assert "seems to be run by PM2, which is not proved" in finding(verdict, "manager").observed
+
+
+def test_a_manager_that_is_only_recognised_says_so() -> None:
+    said = finding(judged(replace(GUI, manager="tmux")), "restart")
+    assert said.agrees is None
+    assert "tmux is recognised, and not driven" in said.observed
 
 
 def test_a_manager_that_this_version_does_not_have_is_blind() -> None:

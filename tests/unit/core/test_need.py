@@ -119,7 +119,7 @@ def test_nothing_running_is_a_sign() -> None:
     assert kinds(need(claim("down"))) == ["down"]
 
 
-@pytest.mark.parametrize("name", ["report-docker-gui", "in-tmux", "not-driven"])
+@pytest.mark.parametrize("name", ["report-docker-gui", "in-tmux", "not-told"])
 def test_where_nothing_could_be_looked_at_the_answer_is_unsure(name: str) -> None:
     found = need(replace(claim(name), path=None))
     assert (found.answer, found.looked_for) == (Answer.UNSURE, ())

@@ -12,7 +12,7 @@ from app.managers import MANAGERS
 from tests.unit.core.samples import HOST, SERVICE
 
 POLICY = Policy(environment="production", groups=("lab-team",))
-BASTION = replace(HOST, name="bastion", address="10.0.0.1")
+BASTION = replace(HOST, name="bastion", address="10.0.0.1", host_keys=())
 OTHER = replace(SERVICE, name="other", unit="lab:other", ports=(5099,))
 REGISTRY = Registry((HOST, BASTION), (OTHER, SERVICE), (POLICY,), 7)
 
@@ -83,6 +83,15 @@ def test_a_host_that_contradicts_the_rest_is_refused_by_its_field(hosts: tuple[H
     assert wrong(*hosts) == [("host", "alpha", field)]
 
 
+@pytest.mark.threat("K3")
+def test_a_machine_has_one_name_and_a_unit_has_one_service() -> None:
+    """Another name would have a lock, a history and a pause of its own."""
+    twin = replace(HOST, name="twin", address="10.9.9.9")
+    assert wrong(twin) == [("host", "twin", "host_keys")]
+    assert wrong(replace(twin, host_keys=())) == []
+    assert wrong(replace(SERVICE, name="alias", ports=())) == [("service", "pypnm-gui", "unit")]
+
+
 def test_jump_hosts_that_go_in_a_circle_are_refused() -> None:
     found = wrong(replace(HOST, jump="bastion"), replace(BASTION, jump="alpha"))
     assert found == [("host", "alpha", "jump"), ("host", "bastion", "jump")]
@@ -90,7 +99,7 @@ def test_jump_hosts_that_go_in_a_circle_are_refused() -> None:
 
 
 def test_a_jump_into_a_circle_of_others_ends() -> None:
-    third = replace(HOST, name="third", jump="alpha")
+    third = replace(BASTION, name="third", address="10.0.0.3", jump="alpha")
     circle = (replace(HOST, jump="bastion"), replace(BASTION, jump="alpha"), third)
     assert {name for _, name, _ in wrong(*circle)} == {"alpha", "bastion"}
 

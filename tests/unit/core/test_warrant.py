@@ -37,6 +37,7 @@ def test_free_text_stays_in_its_own_line(reason: str) -> None:
 
 
 @pytest.mark.law(5)
+@pytest.mark.threat("G7")
 @pytest.mark.parametrize(
     ("was", "is_now"),
     [

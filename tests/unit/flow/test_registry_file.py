@@ -66,6 +66,16 @@ def test_what_is_written_reads_back_to_the_same_registry_and_the_same_bytes() ->
     assert export(parse(written)) == written
 
 
+def test_a_script_and_its_words_are_read_and_written_again() -> None:
+    text = GOOD.replace("manager: supervisor", "manager: script").replace("unit: lab:pypnm-gui", "unit: /opt/restart")
+    registry = parse(text.replace("ports: [5050]", "ports: [5050]\n    args: [5050, --now]"))
+    service = registry.service("pypnm-gui")
+    assert service is not None
+    assert service.args == ("5050", "--now")
+    assert parse(export(registry)) == registry
+    assert "args" not in export(parse(GOOD))
+
+
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
@@ -77,6 +87,9 @@ def test_what_is_written_reads_back_to_the_same_registry_and_the_same_bytes() ->
             "line 11, column 5: services.0.owner: this key stands",
         ),
         ("ports: [5050]", "ports: [99999]", "line 15, column 12: service pypnm-gui: ports.0: a port is a number"),
+        ("ports: [5050]", "args: [x, $(id)]", "line 15, column 11: service pypnm-gui: args.1: one word of"),
+        ("ports: [5050]", "args: [x]", "line 15, column 11: service pypnm-gui: args: supervisor is asked by a name"),
+        ("ports: [5050]", "args: x", "line 15, column 11: services.0.args: expected a list"),
         ("manager: supervisor", "manager: supervisord", "line 11, column 14: service pypnm-gui: manager: no such"),
         ("manager: supervisor", "manager: tmux", "line 11, column 14: service pypnm-gui: manager: "),
         ("host: alpha", "host: beta", "line 9, column 11: service pypnm-gui: host: there is no host 'beta'"),

@@ -130,3 +130,26 @@ def test_too_many_services_for_one_host_are_refused_before_the_host_sees_them() 
     many = [Service(f"s{index}", "here", "lab", "systemd", "x" * 190) for index in range(600)]
     with pytest.raises(Refused):
         build.probe_input(NONCE, many)
+
+
+@pytest.mark.threat("D15")
+@pytest.mark.threat("E11")
+def test_the_tools_of_a_host_find_no_pager_and_speak_one_language() -> None:
+    frame = (Path(build.__file__).parent / "frame.sh").read_text()
+    planted = {
+        "PAGER": "less",
+        "SYSTEMD_PAGER": "less",
+        "LC_ALL": "de_DE.UTF-8",
+        "LANG": "de_DE.UTF-8",
+        "LD_PRELOAD": "",
+    }
+    done = subprocess.run(
+        ["sh", "-c", f"{frame}\naf_environment\nenv"],
+        env={"PATH": "/usr/bin:/bin", **planted},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert (found["PAGER"], found["SYSTEMD_PAGERSECURE"], found["LC_ALL"], found["LANG"]) == ("cat", "1", "C", "C")
+    assert not {"SYSTEMD_PAGER", "LD_PRELOAD"} & set(found)

@@ -56,13 +56,15 @@ def told(path: Path, uid: int | None = None) -> list[str]:
     return done.stdout.splitlines()
 
 
-def state(path: Path) -> list[str]:
-    return [line for line in told(path) if line.startswith(("git ", "ungit "))]
+def state(path: Path) -> str:
+    """What is told of a checkout's state: numbers of changed and untracked files and of commits, and the upstream."""
+    found = record(*told(path))
+    return found["untold"] or " ".join(found[name] or "-" for name in ("changed", "untracked", "ahead", "upstream"))
 
 
 def test_a_checkout_of_which_all_is_pushed(checkout: Path) -> None:
     lines = told(checkout)
-    assert state(checkout) == ["git 0 0 0 origin/main"]
+    assert state(checkout) == "0 0 0 origin/main"
     (fetched,) = [line for line in lines if line.startswith("fetched ")]
     assert int(fetched.split()[1]) == int((checkout / ".git/refs/remotes/origin/main").stat().st_mtime)
 
@@ -73,12 +75,12 @@ def test_what_is_changed_untracked_and_not_pushed_is_counted(checkout: Path) -> 
     (checkout / "app.py").write_text("import sys\n")
     (checkout / "new.py").touch()
     (checkout / "with a\nnewline").touch()
-    assert state(checkout) == ["git 1 2 1 origin/main"]
+    assert state(checkout) == "1 2 1 origin/main"
 
 
 def test_a_branch_that_follows_none_is_ahead_of_nothing_that_could_be_told(checkout: Path) -> None:
     git(checkout, "checkout", "-q", "-b", "own")
-    assert state(checkout) == ["git 0 0 - "]
+    assert state(checkout) == "0 0 - -"
 
 
 @pytest.mark.law(2)
@@ -86,7 +88,7 @@ def test_nothing_is_changed_even_where_git_would_like_to_refresh_its_index(check
     index = checkout / ".git/index"
     os.utime(checkout / "app.py", (1_700_000_000, 1_700_000_000))
     before = (index.read_bytes(), index.stat().st_mtime_ns, sorted((checkout / ".git").iterdir()))
-    assert state(checkout) == ["git 0 0 0 origin/main"]
+    assert state(checkout) == "0 0 0 origin/main"
     assert (index.read_bytes(), index.stat().st_mtime_ns, sorted((checkout / ".git").iterdir())) == before
     git(checkout, "status")  # so the trap is one: plain git does write it
     assert index.read_bytes() != before[0]
@@ -114,8 +116,7 @@ def test_no_program_that_a_checkouts_settings_name_is_started(checkout: Path, na
     git(checkout, "config", name, value.get(name, str(program)))
     (checkout / ".gitattributes").write_text("*.py filter=trap\n")
     os.utime(checkout / "app.py", (1_700_000_000, 1_700_000_000))
-    (found,) = state(checkout)
-    assert found.startswith("git 0 1 0" if is_asked else "ungit its settings name programs")
+    assert state(checkout).startswith("0 1 0" if is_asked else "its settings name programs")
     assert not made.exists()
 
 
@@ -123,7 +124,7 @@ def test_no_program_that_a_checkouts_settings_name_is_started(checkout: Path, na
 def test_git_is_asked_as_the_owner_of_the_checkout(checkout: Path) -> None:
     for path in (checkout, *checkout.rglob("*")):
         os.chown(path, OWNER, OWNER)
-    assert state(checkout) == ["git 0 0 0 origin/main"]
+    assert state(checkout) == "0 0 0 origin/main"
 
 
 def test_where_one_may_not_become_the_owner_git_is_not_asked(checkout: Path) -> None:
@@ -149,19 +150,34 @@ def record(*lines: str) -> dict[str, str]:
     return dict(found.fields)
 
 
+PUSHED = ("# branch.oid " + "a" * 40, "# branch.head main", "# branch.upstream origin/main", "# branch.ab +0 -2")
+
+
 def test_the_record_holds_what_git_said() -> None:
-    found = record("commit " + "a" * 40, "git 1 2 3 origin/main", "fetched 10", "fetched 12", "file 5 /srv/app.py")
+    status = (*PUSHED[:3], "# branch.ab +3 -0", "1 .M N... 100644 x", "u UU", "? new", "? newer", "? newest")
+    found = record("commit " + "a" * 40, "git-begin", *status, "git-end 0", "fetched 10", "fetched 12", "file 5 /srv/a")
     assert [found[name] for name in ("changed", "untracked", "ahead", "upstream", "fetched-at", "untold")] == [
-        *("1", "2", "3", "origin/main", "12", "")
+        *("2", "3", "3", "origin/main", "12", "")
     ]
-    found = record("commit " + "a" * 40, "ungit git says: fatal: no", "file 5 /srv/app.py")
-    assert (found["changed"], found["untold"]) == ("", "git says: fatal: no")
-    assert record("commit " + "a" * 40, "git 0 0 - ", "file 5 /srv/x")["ahead"] == ""
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        (("fatal: not a git repository", "git-end 128"), "git says: fatal: not a git repository"),
+        ((*PUSHED, "git-end 124"), "git did not answer within 2 seconds"),
+        (("git-end 3",), "its settings name programs, or other machines, that git would turn to"),
+    ],
+)
+def test_a_git_that_did_not_end_well_told_nothing(lines: tuple[str, ...], why: str) -> None:
+    found = record("commit " + "a" * 40, "git-begin", *lines, "file 5 /srv/a")
+    assert [found[name] for name in ("changed", "untracked", "ahead", "upstream", "untold")] == ["", "", "", "", why]
 
 
 @pytest.mark.law(13)
 def test_the_name_of_a_file_cannot_say_that_all_is_pushed() -> None:
-    found = record(
-        "commit " + "a" * 40, "git 3 0 0 origin/main", "file 5 /srv/x", "git 0 0 0 origin/main", "fetched 99"
-    )
-    assert (found["changed"], found["fetched-at"]) == ("3", "")
+    forged = ("git-begin", *PUSHED, "git-end 0", "fetched 99")
+    found = record("commit " + "a" * 40, "git-begin", "1 .M", "git-end 0", "file 5 /srv/x", *forged)
+    assert (found["changed"], found["upstream"], found["fetched-at"]) == ("1", "", "")
+    found = record("commit " + "a" * 40, "ungit git is not on this host", "file 5 /srv/x", *forged)
+    assert (found["changed"], found["untold"]) == ("", "git is not on this host")

@@ -98,6 +98,7 @@ def test_nothing_runs_where_the_unit_is_gone(gate: Gate, warrant: Make) -> None:
     assert [(record.kind, record.get("line")) for record in records] == [("differs", "")]
 
 
+@pytest.mark.threat("D15")
 def test_the_command_gets_a_clean_environment_and_nothing_of_the_session(
     gate: Gate, warrant: Make, supervised: Service, tmp_path: Path
 ) -> None:

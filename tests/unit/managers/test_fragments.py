@@ -61,30 +61,6 @@ def test_a_manual_service_without_ports_is_bound_to_who_works_in_its_path(tmp_pa
     assert identity(listening) == [("a", str(other))]
 
 
-@pytest.mark.law(13)
-def test_pid_files_of_pm2_tell_numbers_and_nothing_else_and_a_pipe_among_them_blocks_nobody(tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
-    pids.mkdir()
-    (pids / "gui-pm2-0.pid").write_text("1098")
-    (pids / "forged\nhost boot=x-1.pid").write_text("1099")
-    (pids / "secret-2.pid").write_text("hunter2\n")
-    (pids / "other.txt").write_text("1100")
-    (pids / "link-3.pid").symlink_to("/etc/hostname")
-    os.mkfifo(pids / "pipe-4.pid")
-    with sleeping(f"PM2 v7.0.4: God Daemon ({tmp_path})") as god:
-        found = run("facts_pm2", {"AF_COMMS": f"{god} PM2%20v7.0.4:%20God\n77 dockerd\n"})
-    assert [(each.kind, each.get("god"), each.get("name"), each.get("main")) for each in found] == [
-        ("pm2.app", str(god), "gui-pm2", "1098")
-    ]
-
-
-def test_a_home_of_pm2_that_a_shell_would_read_differently_is_not_looked_at(tmp_path: Path) -> None:
-    trap = tmp_path / "made"
-    with sleeping(f"PM2 v7.0.4: God Daemon (/tmp/x$(touch {trap}))") as god:
-        assert run("facts_pm2", {"AF_COMMS": f"{god} PM2%20v7.0.4:%20God\n"}) == []
-    assert not trap.exists()
-
-
 def docker_says(folder: Path, *lines: str) -> str:
     """Put a ``docker`` on the PATH that answers an inspection with these lines, as the real one prints them."""
     (folder / "answer").write_text("".join(f"{line}\n" for line in lines))

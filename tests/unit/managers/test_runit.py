@@ -1,32 +1,30 @@
-import pytest
+from pathlib import Path
 
 from app.core.manager import Nearness
 from app.managers import MANAGERS
 from tests.unit.managers.constructed import host, process
-
-runit = MANAGERS["runit"]
-MAIN = process(1136, "gunicorn", ppid=1135)
+from tests.unit.managers.test_supervised_fragments import runit, service_in, supervising
 
 
-@pytest.mark.parametrize("given", ["gui", "/etc/service/gui", "gui/"])
-def test_a_service_is_named_by_its_directory_and_never_believed(given: str) -> None:
-    supervisor = process(1135, "runsv", uid=0, exe="/usr/bin/runsv", argv=("runsv", given))
-    worker = process(1140, "gunicorn", ppid=1136)
-    facts = host(supervisor, MAIN, worker)
-    found = runit.recognise(facts.chain(1140), 5056, facts)
-    assert found is not None
-    assert (found.unit, found.nearness, found.main) == ("gui", Nearness.ANCESTOR, 1136)
-    assert not found.is_believed
+def test_a_log_is_a_second_service_of_one_supervisor(tmp_path: Path) -> None:
+    gui = service_in(tmp_path / "gui")
+    service_in(gui / "log", "1137")
+    with supervising(gui) as supervisor:
+        found = [each for each in runit(supervisor) if each.kind == "runit.service"]
+    assert [(each.get("dir"), each.get("listed")) for each in found] == [(str(gui), "1136"), (f"{gui}/log", "1137")]
+    assert all(each.get("name").endswith(end) for each, end in zip(found, ("gui", "gui/log"), strict=True))
+
+    runsv = process(supervisor, "runsv", uid=0, exe="/usr/bin/runsv", argv=("runsv", "gui"), cwd=str(gui))
+    log = process(1137, "svlogd", ppid=supervisor)
+    facts = host(runsv, log, records=found)
+    owner = MANAGERS["runit"].recognise(facts.chain(1137), None, facts)
+    assert owner is not None
+    assert (owner.unit, owner.nearness, owner.is_believed) == (found[1].get("name"), Nearness.ANCESTOR, True)
 
 
-def test_a_supervisor_without_a_directory_names_nothing() -> None:
-    facts = host(process(1135, "runsv", exe=None, argv=("runsv",)), MAIN)
-    found = runit.recognise(facts.chain(1136), 5056, facts)
-    assert found is not None
-    assert found.unit is None
-
-
-@pytest.mark.law(1)
-def test_another_program_that_calls_itself_runits_is_not_recognised() -> None:
-    facts = host(process(1135, "runsv", exe="/usr/bin/python3", argv=("runsv", "gui")), MAIN)
-    assert runit.recognise(facts.chain(1136), 5056, facts) is None
+def test_a_folder_called_log_that_nothing_supervises_is_no_service(tmp_path: Path) -> None:
+    gui = service_in(tmp_path / "gui")
+    (gui / "log").mkdir()
+    with supervising(gui) as supervisor:
+        found = [each for each in runit(supervisor) if each.kind == "runit.service"]
+    assert [each.get("dir") for each in found] == [str(gui)]

@@ -1,32 +1,45 @@
+from pathlib import Path
+from shutil import which
+
 import pytest
 
-from app.core.manager import Nearness
-from app.managers import MANAGERS
-from tests.unit.managers.constructed import host, process
-
-s6 = MANAGERS["s6"]
-MAIN = process(1136, "gunicorn", ppid=1135)
+from app.core.facts import Record
+from tests.unit.managers.test_fragments import run
+from tests.unit.managers.test_supervised_fragments import WE, service_in, supervising
 
 
-@pytest.mark.parametrize("given", ["gui", "/etc/service/gui", "gui/"])
-def test_a_service_is_named_by_its_directory_and_never_believed(given: str) -> None:
-    supervisor = process(1135, "s6-supervise", uid=0, exe="/usr/bin/s6-supervise", argv=("s6-supervise", given))
-    worker = process(1140, "gunicorn", ppid=1136)
-    facts = host(supervisor, MAIN, worker)
-    found = s6.recognise(facts.chain(1140), 5056, facts)
-    assert found is not None
-    assert (found.unit, found.nearness, found.main) == ("gui", Nearness.ANCESTOR, 1136)
-    assert not found.is_believed
+def told(folder: Path, says: str) -> list[Record]:
+    """Let a supervisor stand in a folder, and ``s6-svstat`` answer so."""
+    tools = folder / "tools"
+    tools.mkdir()
+    (tools / "s6-svstat").write_text(f'#!/bin/sh\n[ "$*" = "-o pid,up,wantedup {folder}/gui" ] || exit 9\n{says}\n')
+    (tools / "s6-svstat").chmod(0o755)
+    with supervising(service_in(folder / "gui")) as supervisor:
+        found = run("facts_s6", {"AF_COMMS": f"{supervisor} s6-supervise\n", **WE}, str(tools))
+    return [each for each in found if each.kind == "s6.service"]
 
 
-def test_a_supervisor_without_a_directory_names_nothing() -> None:
-    facts = host(process(1135, "s6-supervise", exe=None, argv=("s6-supervise",)), MAIN)
-    found = s6.recognise(facts.chain(1136), 5056, facts)
-    assert found is not None
-    assert found.unit is None
+@pytest.mark.parametrize(
+    ("says", "expected"),
+    [
+        ("echo 1136 true true", ("1136", "run", "yes")),
+        ("echo 1136 true false", ("1136", "run, want down", "yes")),
+        ("echo -1 false true", ("0", "down, want up", "no")),
+        ("echo -1 false false", ("0", "down", "no")),
+        ("exit 111", ("", "", "no")),
+        ("echo x y z", ("", "", "no")),
+        ("echo 'host boot=x' true true", ("", "", "no")),
+    ],
+)
+def test_what_s6_svstat_says_is_a_number_and_a_state_or_nothing(
+    tmp_path: Path, says: str, expected: tuple[str, str, str]
+) -> None:
+    (found,) = told(tmp_path, says)
+    listed = "" if expected[0] == "0" else expected[0]
+    assert (found.get("listed"), found.get("state"), found.get("is-up")) == (listed, *expected[1:])
 
 
-@pytest.mark.law(1)
-def test_another_program_that_calls_itself_s6s_is_not_recognised() -> None:
-    facts = host(process(1135, "s6-supervise", exe="/usr/bin/python3", argv=("s6-supervise", "gui")), MAIN)
-    assert s6.recognise(facts.chain(1136), 5056, facts) is None
+@pytest.mark.skipif(which("s6-svstat") is not None, reason="s6 is on this machine")
+def test_without_its_tool_it_is_said_that_it_is_missing() -> None:
+    (found,) = run("facts_s6", {"AF_CLAIMS": "a gui - - - -"})
+    assert (found.kind, found.get("about")) == ("blind", "s6")

@@ -164,3 +164,15 @@ def test_an_answer_that_holds_no_numbers_breaks_nothing() -> None:
     assert isinstance(found, Found)
     assert (found.main, found.obstacle != "") == ((), True)
     assert supervisor.restart(claim("supervisor", "lab:gui"), "lab:gui", facts).user == "root"
+
+
+def test_settings_newer_than_the_process_are_a_sign_that_says_what_a_restart_would_keep() -> None:
+    newer, older = (
+        daemon(newest="/etc/supervisor/conf.d/gui.conf", newest_at=str(int(MAIN.started_at) + change))
+        for change in (3600, -3600)
+    )
+    (sign,) = supervisor.signs(claim("supervisor", "lab:gui"), host(DAEMON, MAIN, records=[newer, program()]))
+    assert (sign.kind, sign.at) == ("config", int(MAIN.started_at) + 3600)
+    assert "conf.d/gui.conf was changed" in sign.text
+    assert "supervisorctl reread" in sign.text
+    assert supervisor.signs(claim("supervisor", "lab:gui"), host(DAEMON, MAIN, records=[older, program()])) == ()

@@ -3,21 +3,19 @@
 import pytest
 
 from app.core.errors import Refused
-from app.core.manager import Unseen
 from app.managers import MANAGERS
 from tests.unit.managers.constructed import claim, host, process
 
-KNOWN = ["podman", "pm2", "runit", "s6", "script", "systemd-user"]
 NEVER = ["kubernetes", "none", "screen", "tmux"]
 
 
 def test_these_are_all_that_are_not_driven() -> None:
     undriven = {name for name, manager in MANAGERS.items() if not manager.is_driven and not manager.is_by_hand}
-    assert undriven == {*KNOWN, *NEVER}
+    assert undriven == set(NEVER)
     assert {name for name in undriven if not MANAGERS[name].is_claimable} == set(NEVER)
 
 
-@pytest.mark.parametrize("name", [*KNOWN, *NEVER])
+@pytest.mark.parametrize("name", NEVER)
 def test_a_restart_is_refused_with_what_to_do_instead(name: str) -> None:
     with pytest.raises(Refused) as refused:
         MANAGERS[name].restart(claim(name, "gui"), "gui", host())
@@ -25,21 +23,13 @@ def test_a_restart_is_refused_with_what_to_do_instead(name: str) -> None:
     assert "manual" in refused.value.next_step
 
 
-@pytest.mark.parametrize("name", KNOWN)
-def test_a_name_that_nobody_was_asked_about_is_unseen_and_not_absent(name: str) -> None:
-    found = MANAGERS[name].find(claim(name, "gui"), host())
-    assert isinstance(found, Unseen)
-    assert MANAGERS[name].label in found.why
-    assert "manual" in found.next_step
-
-
-@pytest.mark.parametrize("name", [*KNOWN, *NEVER])
+@pytest.mark.parametrize("name", NEVER)
 def test_an_unseen_process_is_not_taken(name: str) -> None:
     found = MANAGERS[name].recognise((), 5050, host())
     assert found is None or (name, found.main) == ("none", None)
 
 
-@pytest.mark.parametrize("name", [*KNOWN, *NEVER])
+@pytest.mark.parametrize("name", NEVER)
 def test_a_process_of_another_manager_is_not_taken(name: str) -> None:
     gunicorn = process(412, "gunicorn", cgroup="/system.slice/gui-5054.service")
     facts = host(gunicorn)

@@ -1,0 +1,77 @@
+"""A manual service: a person restarts it by hand; Askfirst proves before, waits, and proves after.
+
+It runs nothing. Named is whoever asked, who said why; that somebody else did it is in the log all the same, since the
+word that it is done bears its own name. A word is no proof: the host is asked next. Keeps law 9 for the wait: where
+nobody says anything in time the host is asked too, and where the old process still runs, nothing was restarted.
+"""
+
+from app.core.display import span
+from app.core.errors import Refused
+from app.core.events import HandedOver, RunEnded, RunRefused
+from app.core.lifecycle import Request, State
+from app.core.policy import Person, Role
+from app.core.verdict import Code
+from app.flow import evidence as proof
+from app.flow.ids import stamp
+from app.flow.ports import World
+from app.flow.prove import look
+from app.managers import MANAGERS
+from app.store import requests, services
+
+_NOT_SEEN = frozenset({Code.UNREACHABLE, Code.BLIND, Code.HOST_KEY_CHANGED})
+
+
+async def hand_over(world: World, request: Request) -> Request:
+    """Ask the person named to restart it, until a time."""
+    now = world.clock.now()
+    until = now + world.limits.by_hand_seconds
+    event = HandedOver(**stamp(now), digest=request.digest, to=request.requester, until=until)
+    return await _told(world, request, event)
+
+
+async def say_done(world: World, who: Person, request_id: str) -> Request:
+    """Take the word of the person who restarted it."""
+    request = await requests.load(world.db, request_id)
+    if not request.is_by_hand or request.state is not State.RUNNING:
+        raise Refused(
+            "Nobody is restarting this by hand now.",
+            code="not_by_hand",
+            next_step="Open the request: it shows its state.",
+        )
+    if not who.roles & {Role.REQUESTER, Role.APPROVER}:
+        raise Refused("You take no part in restarts.", code="not_requester", next_step="Ask whoever restarted it.")
+    event = RunEnded(**stamp(world.clock.now(), who.id), exit_status=None, how="by hand", output_text="")
+    return await _told(world, request, event)
+
+
+def is_overdue(request: Request, now: float, most_seconds: float) -> bool:
+    """Whether nobody has said in time that it is done."""
+    until = request.by_hand_until or (request.started_at or 0.0) + most_seconds
+    return request.is_by_hand and request.state is State.RUNNING and now >= until
+
+
+async def end_wait(world: World, request: Request) -> Request:
+    """End a wait that took too long: not run where the old process is seen to run on, else the after-proof decides."""
+    if await _runs_on(world, request):
+        waited = span(world.clock.now() - (request.started_at or request.changed_at))
+        why = f"Nobody said within {waited} that it was restarted, and what ran before still runs."
+        return await _told(world, request, RunRefused(**stamp(world.clock.now()), why=why))
+    event = RunEnded(**stamp(world.clock.now()), exit_status=None, how="time ran out", output_text="")
+    return await _told(world, request, event)
+
+
+async def _runs_on(world: World, request: Request) -> bool:
+    registry = await services.registry(world.db)
+    service, before = registry.service(request.service), await proof.of(world.db, request)
+    if service is None or before is None:
+        return False
+    seen = await look(world, registry, service)
+    mark = MANAGERS[service.manager].mark
+    return seen.verdict.code not in _NOT_SEEN and bool(set(mark(seen.identity)) & set(mark(before.identity)))
+
+
+async def _told(world: World, request: Request, event: HandedOver | RunEnded | RunRefused) -> Request:
+    request = await requests.append(world.db, request, event)
+    world.news.tell(request.id)
+    world.news.tell("work")
+    return request

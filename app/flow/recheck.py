@@ -1,0 +1,24 @@
+"""Looking again at what waits, without anybody asking: on the worker's own timer, and before a yes.
+
+It decides nothing: what a look means for the request is ``watch.heed``'s, as for any other look. A host that does not
+answer now changes nothing.
+"""
+
+from app.core.lifecycle import Request
+from app.flow import evidence as proof
+from app.flow.ports import World
+from app.flow.prove import look, remember
+from app.flow.watch import go_stale, moved
+from app.store import requests, services
+
+
+async def recheck(world: World, request: Request) -> Request:
+    """Take the proof again; a difference makes the request stale."""
+    before = await proof.of(world.db, request)
+    registry = await services.registry(world.db)
+    if before is None or (reason := await moved(world, request, registry, before.claim)):
+        return await go_stale(world, request, reason if before else "The evidence was deleted.", None)
+    service = registry.service(request.service)
+    assert service is not None  # noqa: S101 - moved() has looked
+    await remember(world, await look(world, registry, service))
+    return await requests.load(world.db, request.id)
