@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.store import roles
 from tests.integration.cluster import Cluster, programs
 from tests.integration.databases import Databases, Files
 
@@ -36,6 +37,20 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip("needs a PostgreSQL server: apt install postgresql")
     with Cluster(bin_folder) as started:
         yield started
+
+
+@pytest.fixture
+def ruled(cluster: Cluster) -> Iterator[Cluster]:
+    """The server with the four roles, and an empty database ``ruled``, made as the printed script says."""
+    script = roles.script("ruled").split("\\connect ruled")
+    for database, part in zip(("postgres", "ruled"), script, strict=True):
+        plain = "\n".join(line for line in part.splitlines() if not line.startswith("--"))
+        for statement in filter(str.strip, plain.split(";\n")):
+            cluster.run(database, statement)
+    yield cluster
+    cluster.drop(cluster.url("ruled"))
+    for role in ("app", "auditor", "migrator", "owner"):
+        cluster.run("postgres", f"DROP ROLE askfirst_{role}")
 
 
 @pytest.fixture(scope="session")
