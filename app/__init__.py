@@ -8,7 +8,7 @@ The folders are rings, and imports point down only::
 
     main       wires everything together, once
     web api cli            RING 3  the doors: pages, JSON, commands; one file a noun
-    flow                   RING 1  the order of steps: ask, decide, execute, settle, watch, registry, freeze, people
+    flow                   RING 1  the order of steps: ask, decide, execute, settle; watch, sweep; registry, people
     store ssh identity     RING 2  adapters: database and audit log; the only code that reaches a host; passwords
     gate                   RING 0  the shell program that runs on a host, assembled from text
     managers               RING 0  one file for each process manager; no other file knows a manager's name

@@ -27,7 +27,7 @@ Key = Annotated[
 @router.post(
     "",
     status_code=201,
-    responses=problems(404, 408, 409, 413),
+    responses=problems(404, 408, 409, 413, 429),
     operation_id="ask",
     dependencies=[Depends(refuse_twice_in_the_body)],
 )

@@ -65,6 +65,7 @@ class Running:
 
     manager: str
     unit: str | None
+    config: str | None
     is_believed: bool
     evidence: str
     main: Process | None
@@ -113,7 +114,7 @@ def met_nothing(found: Iterable[Running], judged: Sequence[tuple[Service, Verdic
     )
 
 
-_Key = tuple[str, str | None, int | None]
+_Key = tuple[str, str | None, str]
 
 
 def _things(facts: Facts, managers: Mapping[str, Manager]) -> dict[_Key, _Thing]:
@@ -121,23 +122,29 @@ def _things(facts: Facts, managers: Mapping[str, Manager]) -> dict[_Key, _Thing]
     for listener in facts.listeners:
         held = Port(listener.port, listener.address)
         if not listener.pids:
-            things.setdefault(("", None, listener.port), _Thing(None)).ports.add(held)
+            things.setdefault(("", None, str(listener.port)), _Thing(None)).ports.add(held)
         for pid in listener.pids:
             owner = owner_of(pid, facts, managers, listener.port)
-            thing = things.setdefault(_key(owner, pid), _Thing(owner))
+            thing = things.setdefault(_key(owner, pid, facts), _Thing(owner))
             thing.ports.add(held)
             thing.holders.add(pid)
     for pid in facts.processes:
         if pid == 1:
             continue
         owner = owner_of(pid, facts, managers)
-        things.setdefault(_key(owner, pid), _Thing(owner)).pids.add(pid)
+        things.setdefault(_key(owner, pid, facts), _Thing(owner)).pids.add(pid)
     return things
 
 
-def _key(owner: Owner, pid: int) -> _Key:
-    """The same key is the same thing: one name of a manager's, or what descends from one process."""
-    return (owner.manager, owner.unit, None) if owner.unit is not None else (owner.manager, None, owner.main or pid)
+def _key(owner: Owner, pid: int, facts: Facts) -> _Key:
+    """The same key is the same thing: one name of one manager's, or what descends from one process.
+
+    Several of a kind may call theirs alike: supervisord of two configurations, the systemd of two users.
+    """
+    if owner.unit is None:
+        return owner.manager, None, str(owner.main or pid)
+    main = facts.processes.get(owner.main or 0)
+    return owner.manager, owner.unit, f"{owner.config or ''} {main.user if main else ''}"
 
 
 def _keepers(things: Mapping[_Key, _Thing], facts: Facts) -> AbstractSet[_Key]:
@@ -181,6 +188,7 @@ def _running(thing: _Thing, facts: Facts, claims: tuple[Claimed, ...], is_keeper
     return Running(
         manager=owner.manager if owner else "",
         unit=owner.unit if owner else None,
+        config=owner.config if owner else None,
         is_believed=owner.is_believed if owner else False,
         evidence=owner.evidence if owner else "who holds it could not be seen",
         main=main or holder,

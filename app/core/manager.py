@@ -39,7 +39,8 @@ class Owner:
     ``unit`` is the manager's own name for it (None where the manager could not be asked or has none), ``main`` the pid
     of its main process. ``is_believed`` holds only where the manager's own process is what it says and its own list
     names this process. ``evidence`` is a short sentence ("supervisord 612 → gunicorn 4711"). ``depth`` counts
-    generations between the process and its manager, for managers inside managers.
+    generations between the process and its manager, for managers inside managers. ``config`` is what a claim has to
+    name where it is not the usual one (several supervisord on a host).
     """
 
     manager: str
@@ -49,6 +50,7 @@ class Owner:
     main: int | None
     is_believed: bool
     evidence: str
+    config: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,58 +12,66 @@ from dataclasses import replace
 
 from app.core.discovery import Running
 from app.core.facts import Facts
-from app.core.manager import Found, Manager, Nearness
+from app.core.manager import Found, Manager, Missing, Nearness
 from app.core.owner import owner_of
 from app.core.service import Service, service_problems
 
 _KIND = re.compile(r"\.(service|socket)$")
 _NO_NAME = re.compile(r"[^a-z0-9]+")
-_NO_LABEL = re.compile(r"[^A-Za-z0-9@._-]+")
 
 
 def suggested(
     thing: Running, host: str, facts: Facts, managers: Mapping[str, Manager], taken: AbstractSet[str]
-) -> Service:
-    """Fill a claim for a thing. ``taken`` are the names that the registry has; the owner is left empty."""
-    known = managers.get(thing.manager)
+) -> Service | None:
+    """Fill a claim for a thing, None where nothing of it could be claimed. ``taken`` are the registry's names.
+
+    The owner is left empty.
+    """
+    if not thing.processes:
+        return None
     ports = tuple(sorted({each.port for each in thing.ports}))
-    by_hand = next(each for each in managers.values() if each.is_by_hand)
-    if known is not None and known.is_driven and known.is_claimable and thing.is_believed and thing.unit is not None:
-        claim = Service("", host, "", known.name, thing.unit, ports=ports)
-        if not any(each.field in {"unit", "config"} for each in (*service_problems(claim), *known.problems(claim))):
-            return _filled(claim, thing, facts, managers, taken)
-    return _filled(Service("", host, "", by_hand.name, _label(thing), ports=ports), thing, facts, managers, taken)
+    claim = Service(_name(thing, taken), host, "", thing.manager, thing.unit or "", ports=ports)
+    by_name = _filled(replace(claim, config=thing.config), thing, facts, managers)
+    if by_name is not None and thing.is_believed and managers[thing.manager].is_driven:
+        return by_name
+    by_hand = next(each.name for each in managers.values() if each.is_by_hand)
+    return _filled(replace(claim, manager=by_hand, unit=_label(thing, claim.name)), thing, facts, managers)
 
 
-def _filled(
-    claim: Service, thing: Running, facts: Facts, managers: Mapping[str, Manager], taken: AbstractSet[str]
-) -> Service:
-    user, path = _user_and_path(claim, thing, facts, managers)
-    claim = replace(claim, name=_name(thing, taken), user=user, path=path)
-    wrong = {each.field for each in service_problems(claim)}
-    return replace(claim, user=None if "user" in wrong else user, path=None if "path" in wrong else path)
-
-
-def _user_and_path(
-    claim: Service, thing: Running, facts: Facts, managers: Mapping[str, Manager]
-) -> tuple[str | None, str | None]:
-    """Return what the main processes that the manager names are seen to be; of a container the manager's word."""
-    found = managers[claim.manager].find(claim, facts)
+def _filled(claim: Service, thing: Running, facts: Facts, managers: Mapping[str, Manager]) -> Service | None:
+    """Add user and path; None where the manager could not take such a claim, or says that it means another thing."""
+    manager = managers[claim.manager]
+    main = thing.main if thing.main in thing.processes else None
+    is_contained = main is not None and owner_of(main.pid, facts, managers).nearness is Nearness.CONTAINER
+    claim = _clean(replace(claim, user=main.user if main and not is_contained else None))
+    found = manager.find(claim, facts)
     mains = [facts.processes[pid] for pid in found.main if pid in facts.processes] if isinstance(found, Found) else []
-    mains = mains or [each for each in thing.processes if each == thing.main]
-    if not mains or owner_of(mains[0].pid, facts, managers).nearness is Nearness.CONTAINER:
-        return (found.user, None) if isinstance(found, Found) else (None, None)
-    users, places = {each.user for each in mains}, {each.cwd for each in mains}
-    user = users.pop() if len(users) == 1 else None
-    path = places.pop() if len(places) == 1 else None
-    return user, None if path == "/" else path
+    if isinstance(found, Missing) or (isinstance(found, Found) and not set(mains) & set(thing.processes)):
+        return None
+    if is_contained:
+        claim = replace(claim, user=found.user if isinstance(found, Found) else None)
+    elif mains := mains or ([main] if main else []):
+        users, places = {each.user for each in mains}, {each.cwd for each in mains} - {"/"}
+        claim = replace(
+            claim,
+            user=users.pop() if len(users) == 1 else None,
+            path=places.pop() if len(places) == 1 else None,
+        )
+    claim = _clean(claim)
+    wrong = {each.field for each in (*service_problems(claim), *manager.problems(claim))}
+    return None if wrong - {"owner"} or not manager.is_claimable else claim
 
 
-def _label(thing: Running) -> str:
-    """Name by hand what has no name that a claim may bear."""
-    own = thing.unit or (thing.face.comm if thing.face else "")
-    keeper = "" if thing.unit is None and thing.is_believed else thing.manager
-    return _NO_LABEL.sub("-", "-".join(filter(None, (keeper, own)))).strip("-.@")[:100] or "by-hand"
+def _clean(claim: Service) -> Service:
+    """Leave out what the host showed in a form that no claim may have."""
+    wrong = {each.field for each in service_problems(claim)}
+    return replace(claim, user=None if "user" in wrong else claim.user, path=None if "path" in wrong else claim.path)
+
+
+def _label(thing: Running, name: str) -> str:
+    """Name by hand what has no name that a claim may bear, by who keeps it and the name that is suggested for it."""
+    is_nobodys = thing.unit is None and thing.is_believed
+    return name if is_nobodys else f"{thing.manager}-{name}"
 
 
 def _name(thing: Running, taken: AbstractSet[str]) -> str:

@@ -79,8 +79,8 @@ def discovered(registry: Registry, host: Host, facts: Facts) -> Discovery:
     found: list[Running] = []
     for thing in running(facts, MANAGERS, judged):
         claim = None
-        if thing.standing is Standing.UNREGISTERED and thing.processes:
+        if thing.standing is Standing.UNREGISTERED:
             claim = suggested(thing, host.name, facts, MANAGERS, taken)
-            taken.add(claim.name)
+            taken |= {claim.name} if claim else set()
         found.append(replace(thing, claim=claim))
     return Discovery(host, facts, tuple(found), met_nothing(found, judged))

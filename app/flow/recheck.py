@@ -8,17 +8,24 @@ from app.core.lifecycle import Request
 from app.flow import evidence as proof
 from app.flow.ports import World
 from app.flow.prove import look, remember
-from app.flow.watch import go_stale, moved
+from app.flow.watch import go_stale, heed, moved
 from app.store import requests, services
 
 
-async def recheck(world: World, request: Request) -> Request:
-    """Take the proof again; a difference makes the request stale."""
+async def recheck(world: World, request: Request, *, unless_seen_in: float = 0.0) -> Request:
+    """Take the proof again; a difference makes the request stale.
+
+    No probe is made where anybody's look saw the service in the last ``unless_seen_in`` seconds: that one was heeded.
+    """
     before = await proof.of(world.db, request)
     registry = await services.registry(world.db)
     if before is None or (reason := await moved(world, request, registry, before.claim)):
         return await go_stale(world, request, reason if before else "The evidence was deleted.", None)
     service = registry.service(request.service)
     assert service is not None  # noqa: S101 - moved() has looked
+    last = await services.proof(world.db, service.name)
+    if last and not last.seen.unseen and 0.0 <= world.clock.now() - last.at < unless_seen_in:
+        await heed(world, service.name)
+        return await requests.load(world.db, request.id)
     await remember(world, await look(world, registry, service))
     return await requests.load(world.db, request.id)

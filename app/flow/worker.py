@@ -109,7 +109,7 @@ class Worker:
             case State.WAITING if request.not_after <= world.clock.now():
                 return await watch.expire(world, request)
             case State.WAITING:
-                return await recheck(world, request)
+                return await recheck(world, request, unless_seen_in=RECHECK_SECONDS)
             case State.APPROVED:
                 return await execute.execute(world, request)
             case State.RUNNING if by_hand.is_overdue(request, world.clock.now(), world.limits.by_hand_seconds):

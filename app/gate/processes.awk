@@ -50,6 +50,7 @@ function settle(pid) {
 # told by its beginning, which no process can choose: GNU's `ls -b` escapes every hostile byte, busybox's prints '?' for
 # them. It is called again for what came later.
 function read_files(    pid, facts, arguments, links, executables, maps, command, line) {
+    links_read = 0
     for (; filed < presents; ) {
         pid = present[++filed]
         facts = facts " " pid "/status " pid "/cgroup"

@@ -61,6 +61,11 @@ class Container:
         """Whether it has a live main process."""
         return self.pid > 0
 
+    @property
+    def state_words(self) -> str:
+        """Its state in words for people: one that nothing starts again by itself is told."""
+        return f"{self.state}, started by nobody after a reboot" if self.policy in {"", "no"} else self.state
+
     def sees(self, path: str) -> bool:
         """Whether a folder of the host, or a part of it, is mounted into it."""
         return any(
@@ -189,7 +194,7 @@ def container_from(record: Record) -> Container:
         unit=f"{project}/{service}" if is_composed else "",
         project_folder=text_from(record.get("project-folder")),
         created_at=_time(record.get("created")),
-        policy=record.get("policy"),
+        policy=record.get("policy", "not told"),
     )
 
 

@@ -42,6 +42,8 @@ podman_of() {
     else scope=running; ids=$(podman_as ps -q --no-trunc 2>&1) || status=$?
     fi
     if [ "$status" != 0 ]; then why="it did not list its containers: ${ids:-no answer within 5 seconds}"; fi
+    # Warnings stand among them, and are no arguments.
+    [ "$scope" = one ] || ids=$(printf '%s\n' "$ids" | grep -xE '[0-9a-f]{64}')
     if [ -z "$why" ] && [ -n "$ids" ]; then
         said=$(podman_as inspect --type container --format "$PODMAN_FORMAT" $ids 2>&1) || status=$?
         [ "$status" != 124 ] || why='it did not tell of its containers within 5 seconds'
@@ -85,7 +87,7 @@ END {
     for (i = 1; i <= lines; i++) say_container(line[i])
     # Root runs this program for each service of root's podman.
     for (i = 1; i <= count; i++)
-        if (of == "root" && claim_unit[i] !~ /[/]/) guard(claim_service[i], ENVIRON["PODMAN_PROGRAM"])
+        if (of == "root" && !index(claim_unit[i], "/")) guard(claim_service[i], ENVIRON["PODMAN_PROGRAM"])
 }
 
 # The id that each name of an image stands for now.

@@ -90,8 +90,9 @@ function show(    command, line, cut, key, text) {
         text = substr(line, cut + 1)
         unit[units, key] = unit[units, key] (unit[units, key] == "" ? "" : NEWLINE) text
     }
-    if (close(command) != 0 && complaint == "") complaint = "it did not answer within 5 seconds"
-    if (!has[units]) units--
+    # Where it breaks off, what it has said by then is half a view, and no view.
+    if (close(command) != 0) { units = 0; if (complaint == "") complaint = "it did not answer within 5 seconds" }
+    else if (!has[units]) units--
     for (i = 1; i <= units; i++) {
         cut = split(unit[i, "names"], word, " ")
         for (key = 1; key <= cut; key++) number[word[key]] = i

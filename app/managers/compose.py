@@ -81,7 +81,7 @@ class Compose:
         folders = sorted({each.project_folder for each in own})
         if len(folders) > 1:
             return Several(tuple(f"{service.unit} of {folder or 'an unknown folder'}" for folder in folders))
-        states = Counter(each.state for each in own)
+        states = Counter(each.state_words for each in own)
         users = {_containers.user_of(each, facts) for each in own}
         plugin = facts.records("compose.plugin")
         return Found(

@@ -96,7 +96,7 @@ class Docker:
         inside = f"{container.folder or '/'} inside the container"
         return Found(
             unit=container.name,
-            state=container.state,
+            state=container.state_words,
             main=(container.pid,) if container.is_running else (),
             ports=container.ports,
             user=_containers.user_of(container, facts),

@@ -68,6 +68,7 @@ class Pm2:
             main=main.pid,
             is_believed=doubt == "",
             evidence=f"{_named(god)} → {described(main)}" + (f"; {visible(doubt, 300)}" if doubt else ""),
+            config=_config_of(god, facts),
         )
 
     def _holding(self, god: Process, facts: Facts) -> Owner | None:
@@ -87,6 +88,7 @@ class Pm2:
             main=apps[0].number("main"),
             is_believed=doubt == "",
             evidence=f"{_named(god)} holds it in cluster mode for {visible(doubt or which, 300)}",
+            config=_config_of(god, facts),
         )
 
     def find(self, service: Service, facts: Facts) -> Lookup:
@@ -182,6 +184,12 @@ def _daemons(service: Service, facts: Facts) -> tuple[Record, ...]:
     named = {each.get("god") for each in facts.records("pm2.app") if each.get("name") == service.unit}
     others = tuple(each for each in usual if each.get("pid") in named)
     return own or (others if len(others) == 1 else ())
+
+
+def _config_of(god: Process, facts: Facts) -> str | None:
+    """Return the home that a claim about a daemon's application has to name, None for its user's own."""
+    own = (each for each in facts.records("pm2.daemon") if each.number("pid") == god.pid)
+    return next((each.get("home") for each in own if each.get("default") != "yes"), None)
 
 
 def _apps(god: Process, facts: Facts) -> tuple[Record, ...]:

@@ -80,6 +80,7 @@ END {
         in_place(i)
         for (pid in main) {
             identity_pid(claim_service[i], pid)
+            if (state[claim_unit[i]] != "plain") continue
             rec("script.process"); put("unit", claim_unit[i]); put("pid", pid); done()
         }
     }

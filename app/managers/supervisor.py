@@ -53,6 +53,7 @@ class Supervisor:
             main=main.pid,
             is_believed=program is not None,
             evidence=f"{described(supervisord)} → {main.comm} {main.pid}",
+            config=_config_of(program, facts) if program else None,
         )
 
     def find(self, service: Service, facts: Facts) -> Lookup:
@@ -166,6 +167,13 @@ def _program_of(main: Process, supervisord: Process, facts: Facts) -> Record | N
             if program.get("config") == daemon.get("config") and program.get("pid") == str(main.pid):
                 return program
     return None
+
+
+def _config_of(program: Record, facts: Facts) -> str | None:
+    """Return the configuration that a claim about the program has to name, None for the usual one."""
+    config = program.get("config")
+    usual = [each.get("config") for each in facts.records("supervisor.daemon") if each.get("default") == "yes"]
+    return None if config in usual else config
 
 
 MANAGER = Supervisor()

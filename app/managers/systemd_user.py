@@ -86,9 +86,9 @@ systemd_user_strange() {
     } | SYSTEMD_FILE="$file $(stat -c %u "$place" "${place%/*}" | tr '\n' ' ')" SYSTEMD_UID=$AF_USER_UID awk '
         BEGIN {
             split(ENVIRON["SYSTEMD_FILE"], file, " ")
-            major = int(file[2] / 256) % 4096
-            minor = file[2] % 256 + int(file[2] / 1048576) * 256
-            wanted = "ino:" file[1] " dev:" major "/" minor
+            # The number of the device is the one of programs; ss takes the one of the kernel for such a number.
+            device = int(file[2] / 256) % 4096 * 1048576 + file[2] % 256 + int(file[2] / 1048576) * 256
+            wanted = "ino:" file[1] " dev:" int(device / 256) % 4096 "/" device % 256 + int(device / 1048576) * 256
         }
         split($0, part, " -> ") == 2 && part[2] ~ /^socket:\[[0-9]+\]$/ { holds[part[2]] = 1; next }
         match($0, / [0-9]+ \* 0 .*ino:[0-9]+ dev:[0-9]+\/[0-9]+ peers:[ 0-9]*$/) {

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import asyncssh
 
-from app.core.errors import Unreachable
+from app.core.errors import Refused, Unreachable
 from app.core.service import Host
 
 # Signatures that we make and accept; SHA-1 (ssh-rsa, ssh-dss) is not among them.
@@ -56,9 +56,16 @@ class ClientKey:
 def ensure_key(path: Path) -> None:
     """Make a private key (Ed25519, mode 0600) with its ``.pub`` beside it, unless there is a file of that name.
 
-    Several processes may do so at once: one makes it, and none sees half a file.
+    Several processes may do so at once: one makes it, and none sees half a file. Raises Refused for a key that others
+    can read: whoever has it signs in to every host.
     """
     if path.exists():
+        if path.stat().st_mode & 0o077:
+            raise Refused(
+                f"Others than its owner can read the private key {path}.",
+                code="key_private",
+                next_step=f"chmod 600 {path}; if somebody may have read it, make a new one for the hosts.",
+            )
         return
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = asyncssh.generate_private_key("ssh-ed25519", comment="askfirst")

@@ -126,6 +126,7 @@ def claim_link(claim: Service) -> str:
         "user": claim.user or "",
         "path": claim.path or "",
         "ports": " ".join(map(str, claim.ports)),
+        "config": claim.config or "",
     }
     return "/registry/services/new?" + urlencode({key: value for key, value in fields.items() if value})
 

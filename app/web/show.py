@@ -183,7 +183,7 @@ async def _view(  # noqa: PLR0917 - what a page is made of
     is_asking = request.state in {State.OPEN, State.WAITING, State.APPROVED}
     needs_reason = before is not None and before.need.answer is Answer.NOT_NEEDED and not request.insisted_text
     proved = (await services.proofs(visit.world.db)).get(request.service)
-    is_newer = proved is not None and before is not None and proved.at > before.taken_at + 1
+    is_newer = proved is not None and before is not None and proved.seen.proved_at > before.taken_at + 1
     took = request.changed_at - request.started_at if request.started_at else 0.0
     return View(
         **may,
@@ -200,7 +200,7 @@ async def _view(  # noqa: PLR0917 - what a page is made of
         # Without JavaScript a page reloads by itself, except under somebody who is writing on it.
         refreshes=request.state not in ENDED and not may.get("may_decide") and not (is_own and needs_reason),
         what_next=_what_next(request),
-        proved_again_at=proved.at if proved and is_newer and request.state is State.WAITING else None,
+        proved_again_at=proved.seen.proved_at if proved and is_newer and request.state is State.WAITING else None,
         run_took=span(took) if request.state in {State.SUCCEEDED, State.FAILED} else "",
         main_before=_main(before),
         main_after=_main(after),

@@ -80,21 +80,33 @@ HANGS, FAILS = "exec sleep 1000", "echo broken >&2; exit 1"
 
 @contextmanager
 def instead(host: LabHost, tool: str, script: str | None) -> Iterator[None]:
-    """Have a tool of the host hang, fail or be missing until the end of the block."""
-    path = host.run(["sh", "-c", f"command -v {tool}"]).out.strip()
-    host.run(["mv", path, f"{path}.away"])
+    """Have a tool of the host hang, fail or be missing until the end of the block.
+
+    Only whoever looks it up by PATH gets another one: a user's systemd ends by /usr/bin/systemctl.
+    """
+    real, stub = host.run(["sh", "-c", f"command -v {tool}"]).out.strip(), f"/usr/local/sbin/{tool}"
+    if script is None:
+        host.run(["mv", real, f"{real}.away"])
+    else:
+        host.run(f"printf '#!/bin/sh\\n%s\\n' {shlex.quote(script)} >{stub}; chmod 755 {stub}")
     try:
-        if script is not None:
-            host.run(f"printf '#!/bin/sh\\n%s\\n' {shlex.quote(script)} >{path}; chmod 755 {path}")
         yield
     finally:
-        host.run(["mv", f"{path}.away", path])
+        host.run(["mv", f"{real}.away", real] if script is None else ["rm", stub])
 
 
 @pytest.mark.law(1)
 @pytest.mark.threat("E11")
-@pytest.mark.parametrize("script", [HANGS, FAILS, None], ids=["hangs", "fails", "missing"])
-@pytest.mark.parametrize(("tool", "claim"), [("systemctl", UNIT), ("docker", PLAIN)], ids=["systemctl", "docker"])
+@pytest.mark.parametrize(
+    ("tool", "claim", "script"),
+    [
+        pytest.param("systemctl", UNIT, HANGS, id="systemctl hangs"),
+        pytest.param("systemctl", UNIT, FAILS, id="systemctl fails"),
+        pytest.param("docker", PLAIN, HANGS, id="docker hangs"),
+        pytest.param("docker", PLAIN, FAILS, id="docker fails"),
+        pytest.param("docker", PLAIN, None, id="docker is missing"),
+    ],
+)
 def test_a_tool_that_does_not_answer_blinds_its_own_manager_and_no_other(
     alpha: LabHost, tool: str, claim: Service, script: str | None
 ) -> None:

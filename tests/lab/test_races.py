@@ -14,18 +14,17 @@ from app.flow import execute
 from app.store import requests
 from tests.lab.flow_world import (
     GUI,
-    PASSWORD,
     UNIT,
     Scene,
     another_world,
     runs,
     scene,
-    served,
     spool,
     standing,
     starts,
 )
 from tests.lab.hosts import Lab, LabHost
+from tests.lab.served import PASSWORD, served
 
 WORKERS = 50
 

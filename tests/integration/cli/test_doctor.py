@@ -1,6 +1,7 @@
 """The doctor finds what is amiss, names the next step, and changes nothing."""
 
 import sqlite3
+import time
 from pathlib import Path
 
 from tests.integration.cli.conftest import Command
@@ -73,3 +74,33 @@ def test_a_host_without_a_pinned_key_and_an_environment_without_a_policy_are_fou
     file.write_text(f"hosts: [{{name: alpha, address: 192.0.2.1, environment: lab, host_keys: ['{key}']}}]\n")
     people("registry", "apply", str(file), "--as", "ed@example.org")
     assert found(people)["registry"] == (False, "Nobody can approve there: add one.")
+
+
+def test_sweeps_that_have_not_run_are_found(people: Command) -> None:
+    assert found(people)["sweeps"] == (None, "")
+    file = people.folder / "registry.yaml"
+    file.write_text(
+        "hosts: [{name: alpha, address: 192.0.2.1, environment: lab}]\n"
+        "services: [{name: gui, host: alpha, owner: lab-team, manager: supervisor, unit: 'lab:gui'}]\n"
+    )
+    people("registry", "apply", str(file), "--as", "ed@example.org")
+    told = next(each for each in people.json("doctor") if each["name"] == "sweeps")
+    assert told["holds"] is False
+    assert "1 of 1 hosts not swept in the last 1200 s, such as alpha; no host ever was" in told["seen"]
+    assert "askfirst serve" in told["next"]
+    for ago, holds in ((60, True), (1300, False)):
+        with sqlite3.connect(data(people) / "askfirst.db") as connection:
+            connection.execute("DELETE FROM sweeps")
+            connection.execute("INSERT INTO sweeps (host, at, misses) VALUES ('alpha', ?, 0)", (time.time() - ago,))
+        connection.close()
+        assert found(people)["sweeps"][0] is holds
+    off = people.json("doctor", ASKFIRST_SWEEP_EVERY="0")
+    assert next(each for each in off if each["name"] == "sweeps")["holds"] is None
+
+
+def test_an_interval_is_a_duration_and_one_that_would_flood_is_refused(people: Command) -> None:
+    assert people("doctor", ASKFIRST_SWEEP_EVERY="20m").exit_code in {0, 1, 2}
+    refused = people("doctor", ASKFIRST_SWEEP_EVERY="5s")
+    assert refused.exit_code == 1
+    assert "ASKFIRST_SWEEP_EVERY" in refused.stderr
+    assert "at least 10s" in refused.stderr

@@ -15,6 +15,7 @@ from app.core.service import Host, Service
 from app.flow import ask, evidence, prove
 from app.flow.discover import look_around
 from app.flow.sweep import Sweep
+from app.flow.worker import RECHECK_SECONDS, Worker
 from app.store import history, notices, people, requests, services
 from app.store.verify import verify
 from tests.fakes.hosts import FakeHosts
@@ -246,6 +247,17 @@ async def test_a_look_that_saw_more_than_the_proof_on_its_way_ends_the_request_w
     assert (await requests.load(stage.db, asked.id)).state is State.STALE
 
 
+async def test_a_look_that_is_older_than_the_request_s_own_proof_and_came_late_ends_nothing(stage: Stage) -> None:
+    registry = await services.registry(stage.db)
+    early = await prove.look(stage.world, registry, registry.services[0])
+    stage.clock.advance(1)
+    stage.alpha.replace(GUI)
+    request = await stage.waiting()
+    raw(stage.url, "DELETE FROM proofs")  # as between the request's own proof and its last look's row
+    await prove.remember(stage.world, early)
+    assert (await requests.load(stage.db, request.id)).state is State.WAITING
+
+
 async def test_two_looks_at_once_end_it_once(stage: Stage) -> None:
     request = await stage.waiting()
     stage.clock.advance(60)
@@ -253,3 +265,31 @@ async def test_two_looks_at_once_end_it_once(stage: Stage) -> None:
     await asyncio.gather(*(look(stage) for _ in range(4)))
     events = await requests.events(stage.db, request.id)
     assert [each.type for each in events].count("went_stale") == 1
+
+
+async def test_the_worker_s_own_timer_makes_no_second_probe_where_somebody_has_just_looked(stage: Stage) -> None:
+    request = await stage.waiting()
+    worker = Worker(stage.world)
+    await worker.once()
+    stage.clock.advance(RECHECK_SECONDS)
+    await look(stage)
+    probes = len(stage.hosts.probes)
+    await worker.once()
+    assert len(stage.hosts.probes) == probes
+    stage.clock.advance(RECHECK_SECONDS)
+    await worker.once()
+    assert len(stage.hosts.probes) == probes + 1
+    assert (await requests.load(stage.db, request.id)).state is State.WAITING
+
+
+async def test_the_worker_s_own_timer_does_not_take_a_look_that_saw_nothing_for_one(stage: Stage) -> None:
+    await stage.waiting()
+    worker = Worker(stage.world)
+    await worker.once()
+    stage.clock.advance(RECHECK_SECONDS)
+    stage.hosts.down.add("alpha")
+    await look(stage)
+    stage.hosts.down.clear()
+    probes = len(stage.hosts.probes)
+    await worker.once()
+    assert len(stage.hosts.probes) == probes + 1

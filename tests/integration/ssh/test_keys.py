@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from app.core.errors import Unreachable
+from app.core.errors import Refused, Unreachable
 from app.ssh.keys import ClientKey, ensure_key
 
 
@@ -22,9 +22,19 @@ def test_a_key_is_made_that_only_its_owner_can_read(tmp_path: Path) -> None:
 
 def test_a_key_that_is_there_stays(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("somebody's")
+    (tmp_path / "key").chmod(0o600)
     ensure_key(tmp_path / "key")
     assert (tmp_path / "key").read_text() == "somebody's"
     assert not (tmp_path / "key.pub").exists()
+
+
+@pytest.mark.threat("L6")
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
+def test_a_key_that_others_can_read_is_not_used(tmp_path: Path, mode: int) -> None:
+    ensure_key(tmp_path / "key")
+    (tmp_path / "key").chmod(mode)
+    with pytest.raises(Refused, match="Others than its owner"):
+        ensure_key(tmp_path / "key")
 
 
 def test_of_many_who_make_it_at_once_one_does(tmp_path: Path) -> None:

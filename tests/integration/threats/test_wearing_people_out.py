@@ -98,6 +98,19 @@ async def test_a_program_is_told_of_the_no_and_when_to_ask_again(api: Api) -> No
     assert "again in 15 min" in answer.json()["next"]
 
 
+@pytest.mark.threat("B15")
+@pytest.mark.threat("H6")
+async def test_a_program_that_asks_without_end_is_told_to_wait(api: Api) -> None:
+    async with await api.caller("ada") as ada:
+        for number in range(MOST_ASKED + 1):
+            answer = await ada.post("/api/v1/requests", json={"service": "tftp", "reason": f"Number {number}."})
+            if answer.status_code != 201:
+                break
+            await ada.post(f"{answer.headers['location']}/cancel")
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many")
+    assert "Retry-After" in answer.headers
+
+
 @pytest.mark.threat("I5")
 async def test_the_approver_reads_of_the_last_no_and_the_requester_keeps_what_was_typed(
     browser: Make, world: World, seed: Seed, clock: Clock

@@ -13,6 +13,8 @@ podman container exists published ||
 podman start published >/dev/null
 answers 8004
 
+podman container exists idle || podman create --pids-limit 0 --name idle pod:lab /bin/httpd -f -p 8000 -h /www >/dev/null
+
 # A user's needs a systemd of his own, and user ids of his own only where the tools for them are there.
 uid=$(id -u rbron)
 loginctl enable-linger rbron

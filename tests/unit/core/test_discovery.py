@@ -145,9 +145,9 @@ def test_a_name_that_the_registry_has_is_not_suggested_again() -> None:
         (5066, "systemd", "gui-5066.service", "root"),
         (8001, "docker", "plain", None),
         (5053, "manual", "gunicorn", "rbron"),
-        (5058, "manual", "screen-gunicorn", "rbron"),
-        (5064, "manual", "python3", "node"),
-        (5065, "manual", "python3", "node"),
+        (5058, "manual", "screen-gunicorn-5058", "rbron"),
+        (5064, "manual", "python3-5064", "node"),
+        (5065, "manual", "python3-5065", "node"),
     ],
 )
 def test_a_claim_is_suggested_by_the_manager_where_it_is_driven_and_by_hand_where_not(
@@ -162,6 +162,21 @@ def test_a_claim_is_suggested_by_the_manager_where_it_is_driven_and_by_hand_wher
 @pytest.mark.law(13)
 def test_what_no_claim_may_hold_is_not_suggested() -> None:
     hostile = supervised(user="$(reboot)", cwd="/srv/a b", cgroup="/user.slice/x", comm="`id`;\n")
+    listening = replace(hostile, listeners=(*FACTS.listeners, Listener(9100, "::", 0, (9001,))))
+    claim = on(9100, discovered(REGISTRY, HOST, listening)).claim
+    assert claim
+    assert (claim.name, claim.unit, claim.user, claim.path) == ("id", "id", None, None)
     (one,) = [each for each in discovered(REGISTRY, HOST, hostile).running if each.main and each.main.pid == 9001]
-    assert one.claim
-    assert (one.claim.name, one.claim.unit, one.claim.user, one.claim.path) == ("id", "id", None, None)
+    assert one.claim is None, "neither port nor path is left to find it by"
+
+
+def test_alike_names_of_two_users_are_two_things() -> None:
+    """Each user's systemd may call a unit alike."""
+    mine = unit("gui.service")
+    assert mine.main
+    records = {manager: tuple(each) for manager, each in FACTS.own.items()}
+    path = mine.main.cgroup.replace("1000", "1001")
+    other = replace(mine.main, pid=9001, user="node", uid=1001, cgroup=path, start=99)
+    both = replace(FACTS, own=records, processes={**FACTS.processes, 9001: other})
+    told = [each for each in discovered(REGISTRY, HOST, both).running if 9001 in {one.pid for one in each.processes}]
+    assert [each.processes for each in told] == [(other,)]

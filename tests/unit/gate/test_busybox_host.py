@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.gate.build import program
 from tests.unit.gate.hosted import ROOT_ONLY, Gate, claim, running
 from tests.unit.gate.test_probe import serving
 
@@ -56,6 +57,25 @@ def test_it_sees_there_what_it_sees_with_gnu_tools(bare: Gate, dash: Gate, tmp_p
     assert here.identity == there.identity
     assert (here.boot, here.uid, here.user) == (there.boot, there.uid, there.user)
     assert there.code["demo"].newest_file == here.code["demo"].newest_file == str(tmp_path / "app.py")
+
+
+LATER = """
+awk "$AF_AWK$AF_PROCESSES$AF_WRITABLE"'BEGIN {
+    need(%d); read_processes(); read_files()
+    need(%d); read_processes(); read_files()
+    print exe[%d]; print exe[%d]
+}'
+"""
+
+
+def test_a_process_that_is_told_of_later_is_looked_at_there_as_well(bare: Gate) -> None:
+    """What stands above no claimed port is known only once its manager has told of it."""
+    with running(sys.executable, "-c", "print(flush=True); input()") as (pid, _):
+        script = program() + LATER % (os.getpid(), pid, os.getpid(), pid)
+        done = subprocess.run(bare.shell, input=script.encode(), capture_output=True, timeout=20, check=True)
+    assert done.stderr == b""
+    ours = os.path.realpath(sys.executable)
+    assert done.stdout.decode().splitlines() == [ours, ours]
 
 
 @pytest.mark.law(13)

@@ -263,3 +263,17 @@ def test_newer_code_is_a_sign_only_where_it_is_mounted_into_the_container() -> N
     newer = Code(commit="6ed8c30", commit_at=BOOT + 50, newest_file="/opt/api/app.py", newest_at=BOOT - 50)
     assert signs(container(mounts='["/opt/api",null]'), newer) == ["code"]
     assert signs(container(), newer) == []
+
+
+def test_a_container_that_nothing_starts_after_a_reboot_says_so() -> None:
+    def state(policy: str) -> str:
+        found = docker.find(claim("docker", "plain"), host(MAIN, records=[container(policy=policy), listed()]))
+        assert isinstance(found, Found)
+        return found.state
+
+    assert state("no") == "running, started by nobody after a reboot"
+    assert state("unless-stopped") == "running"
+    assert state("") == "running, started by nobody after a reboot"  # as Compose makes them
+    found = docker.find(claim("docker", "plain"), host(MAIN, records=[container(), listed()]))
+    assert isinstance(found, Found)
+    assert found.state == "running"  # not told by an older gate

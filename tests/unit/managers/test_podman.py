@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -7,7 +8,9 @@ from app.core.judge import judge
 from app.core.manager import Command, Found, Missing, Nearness, Owner, Unseen
 from app.core.verdict import Code
 from app.managers import MANAGERS
+from app.managers._podman_fragment import FIELDS
 from tests.unit.managers.constructed import BOOT, ID, OTHER_ID, claim, container, host, process
+from tests.unit.managers.test_fragments import identity, run
 
 podman = MANAGERS["podman"]
 CGROUP = f"/machine.slice/libpod-{ID}.scope"
@@ -270,3 +273,64 @@ def test_a_new_start_of_the_same_container_is_another_mark() -> None:
     after = ("boot b", f"container {ID} 2026-11-24T09:00:00Z 1 running", "process 1 2 root /")
     assert podman.mark(before) == (f"{ID} 2026-11-24T08:00:00Z",)
     assert not set(podman.mark(before)) & set(podman.mark(after))
+
+
+def says(folder: Path, listed: str, inspected: str, claims: str = "a pod - - - -", **variables: str) -> list[Record]:
+    """Let the fragment ask a podman that answers so, and that takes nothing but ids, or the one name at a restart."""
+    (folder / "listed").write_text(listed)
+    (folder / "inspected").write_text(inspected)
+    (folder / "images.json").write_text('[{"id":"' + "2" * 64 + '","names":["api:1"],"layer":"3"}]')
+    tool = folder / "podman"
+    tool.write_text(
+        f'#!/bin/sh\n[ "$1" != ps ] || {{ echo warning: --cgroup-manager=x >&2; exec cat {folder}/listed; }}\n'
+        f'shift 5\nfor id; do case $id in {ID} | pod) ;; *) echo "no such option $id"; exit 1 ;; esac; done\n'
+        f"cat {folder}/inspected\n"
+    )
+    tool.chmod(0o755)
+    named = {"AF_USER": "me", "AF_NAME": "me", "AF_USER_UID": "0", "AF_UID": "0", "AF_CLAIMS": claims, **variables}
+    units = "\n".join(line.split(" ")[1] for line in claims.splitlines())
+    return run(
+        "podman_runs() { :; }\nAF_USER=root AF_NAME=root podman_of 2>/dev/null",
+        {**named, "AF_UNITS": units},
+        str(folder),
+    )
+
+
+def inspected(folder: Path, **fields: str) -> str:
+    plain = dict.fromkeys(FIELDS, '""') | {
+        "id": ID,
+        "name": "pod",
+        "main": "1039",
+        "conmon": "1028",
+        "state": "running",
+        "started": "2026-11-24T08:16Z",
+        "image-id": "1" * 64,
+        "restarts": "0",
+        "image": '"api:1"',
+        "place": f"{folder}/{ID}/config.json",
+    }
+    return "\t".join((plain | fields).values()) + "\n"
+
+
+def test_what_podman_warns_of_is_no_container_and_a_newer_image_is_told(tmp_path: Path) -> None:
+    place = f"{tmp_path}/vfs-containers/{ID}/config.json"
+    (tmp_path / "vfs-images").mkdir()
+    (tmp_path / "vfs-images" / "images.json").symlink_to(tmp_path / "images.json")
+    found = says(tmp_path, f"{ID}\n", inspected(tmp_path, place=place), "a pod - - - -\nb other - - - -")
+    (one,) = (each for each in found if each.kind == "podman.container")
+    assert (one.get("name"), one.get("pid"), one.get("listed-as")) == ("pod", "1039", "sha256:" + "2" * 64)
+    (whose,) = (each for each in found if each.kind == "podman.user")
+    assert (whose.get("of"), whose.get("scope"), whose.get("why")) == ("root", "all", "")
+    assert identity(found) == [("a", f"container {ID} 2026-11-24T08:16Z {'1' * 64} running"), ("a", "1039")]
+
+
+@pytest.mark.law(5)
+def test_at_a_restart_only_the_one_container_is_asked_for_and_bound_alike(tmp_path: Path) -> None:
+    lines = identity(says(tmp_path, "", inspected(tmp_path), AF_VERB="restart"))
+    assert lines == identity(says(tmp_path, f"{ID}\n", inspected(tmp_path)))
+
+
+@pytest.mark.law(1)
+def test_a_podman_that_breaks_off_was_not_asked(tmp_path: Path) -> None:
+    found = says(tmp_path, f"{ID}\n{OTHER_ID}\n", inspected(tmp_path))
+    assert [each.get("why") for each in found if each.kind == "podman.user"] == [f"no such option {OTHER_ID}"]

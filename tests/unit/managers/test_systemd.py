@@ -1,11 +1,16 @@
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from app.core.errors import Refused
 from app.core.facts import Facts, Process, Record
 from app.core.manager import Action, Command, Found, Missing, Nearness, Owner, Unseen
+from app.core.reading import facts
+from app.core.records import read
 from app.managers import MANAGERS
+from tests.facts.record import claims_of
 from tests.unit.managers.constructed import BOOT, INIT, claim, host, process
 
 systemd = MANAGERS["systemd"]
@@ -273,3 +278,22 @@ def test_numbers_that_are_none_break_nothing() -> None:
     assert isinstance(systemd.find(claim("systemd", "gui"), facts), Found)
     assert systemd.signs(claim("systemd", "gui"), facts) == ()
     assert owner(facts, MAIN) is not None
+
+
+def test_signs_and_gentler_ways_of_a_real_host() -> None:
+    """Recorded after a unit's file and another's environment file were changed, the one not read by systemd yet."""
+    path = Path("tests/facts/systemd/in-full.rec")
+    answer = path.read_bytes()
+    nonce = answer.partition(b"nonce=")[2].partition(b" ")[0].decode()
+    claims = claims_of(json.loads(path.with_suffix(".json").read_text()))
+    seen = facts(read(answer, nonce, "probe"), 0.0, claims)
+    signs = {each.name: [sign.kind for sign in systemd.signs(each, seen)] for each in claims}
+    ways = {each.name: [*systemd.gentler(each, each.unit, seen)] for each in claims}
+    assert {name: kinds for name, kinds in signs.items() if kinds} == {
+        "forks": ["environment"],
+        "dropped": ["unit", "daemon-reload"],
+    }
+    assert {name: each for name, each in ways.items() if each} == {
+        "forks": [Action.RELOAD],
+        "dropped": [Action.DAEMON_RELOAD],
+    }
