@@ -20,6 +20,8 @@ from psycopg import sql
 
 _EMPTY = "TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
 _SECONDS = 30.0
+# The server ends with whoever started it, however that one ends: then the pipe that this reads is closed.
+_ENDS_WITH_US = 'exec 3<&0; "$@" </dev/null & read -r _ <&3; kill -QUIT $!; wait $!'
 
 
 def programs() -> Path | None:
@@ -60,9 +62,9 @@ class Cluster:
         settings = {"listen_addresses": "", "unix_socket_directories": str(self.folder), "shared_buffers": "32MB"}
         arguments = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [self._bin / "postgres", "-D", self.folder / "data", *arguments], stderr=log, **self._as_user()
-            )
+            command = [str(self._bin / "postgres"), "-D", str(self.folder / "data"), *arguments]
+            guarded = ["/bin/sh", "-c", _ENDS_WITH_US, "sh", *command]
+            self._process = subprocess.Popen(guarded, stdin=subprocess.PIPE, stderr=log, **self._as_user())
         until = time.monotonic() + _SECONDS
         while True:
             try:
@@ -75,9 +77,16 @@ class Cluster:
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End the server: SIGINT rolls back what runs and closes, SIGQUIT is a crash."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(how)
-            self._process.wait(_SECONDS)
+        if self._process is None or self._process.stdin is None:
+            return
+        pid_file = self.folder / "data" / "postmaster.pid"
+        os.kill(int(pid_file.read_text().split("\n", 1)[0]), how)
+        until = time.monotonic() + _SECONDS
+        while pid_file.exists() and how is not signal.SIGQUIT and time.monotonic() < until:
+            time.sleep(0.02)
+        self._process.stdin.close()
+        self._process.wait(_SECONDS)
+        self._process = None
 
     def conninfo(self, database: str, user: str = "postgres") -> str:
         return f"host={self.folder} user={user} dbname={database}"

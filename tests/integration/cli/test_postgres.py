@@ -6,6 +6,8 @@ from tests.integration.cli.conftest import Command
 from tests.integration.cluster import Cluster
 from tests.integration.databases import disarmed
 
+CY = ("user", "add", "Cy", "--email", "cy@example.org", "--role", "requester")
+
 
 def found(command: Command, url: str) -> dict[str, tuple[bool | None, str]]:
     answer: list[dict[str, Any]] = command.json("doctor", ASKFIRST_DATABASE_URL=url)
@@ -21,7 +23,7 @@ def test_an_installation_is_moved_to_a_server_and_goes_on_there(people: Command,
     assert (copied["rows"]["audit"], copied["rows"]["people"]) == (before["rows"], 3)
     for url in (app, auditor):
         assert people.json("audit", "verify", ASKFIRST_DATABASE_URL=url) == before
-    assert people("user", "add", "Cy", "--email", "cy@example.org", "--role", "requester", ASKFIRST_DATABASE_URL=app).exit_code == 0
+    assert people(*CY, ASKFIRST_DATABASE_URL=app).exit_code == 0
     again = people("db", "copy", source, app)
     assert (again.exit_code, "not empty" in again.stderr) == (1, True)
 
@@ -29,7 +31,7 @@ def test_an_installation_is_moved_to_a_server_and_goes_on_there(people: Command,
 def test_the_doctor_tries_to_change_the_log_as_whoever_the_server_signs_in_as(people: Command, ruled: Cluster) -> None:
     migrator, app = (ruled.url("ruled", f"askfirst_{role}") for role in ("migrator", "app"))
     people("db", "upgrade", ASKFIRST_DATABASE_URL=migrator)
-    people("user", "add", "Cy", "--email", "cy@example.org", "--role", "requester", ASKFIRST_DATABASE_URL=app)
+    people(*CY, ASKFIRST_DATABASE_URL=app)
     for url, durable in ((app, True), (migrator, None), (ruled.url("ruled"), None)):
         seen = found(people, url)
         assert seen["append-only log"] == (True, "each of 4 ways to change it is refused"), url
