@@ -1,5 +1,6 @@
 """Moving an installation to another database: all of it or nothing, the log whole on both ends."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,7 @@ async def _filled(url: str) -> str:
     """Fill a database, and return the secret of a token in it."""
     db = await open_database(url)
     await everything(db)
-    for number in range(1200):  # more than one page of rows
-        await note(db, f"note {number}")
+    await asyncio.gather(*(note(db, f"note {number}") for number in range(1200)))  # more than one page of rows
     await output.append(db, "01A", 0, b"\x00\xff said")
     secret = await tokens.create(db, "ada", "last", ["ask"], token_id="t9", event_id=fresh_id(), by="ada", at=NOW)
     await db.close()
@@ -73,6 +73,25 @@ async def test_a_copy_that_ends_in_the_middle_leaves_nothing_and_can_be_made_aga
     assert raw(bare, "SELECT count(*) FROM audit") == [(0,)]
     raw(bare, "DROP TABLE words", "ALTER TABLE elsewhere RENAME TO words")
     assert (await copy(file, bare)).rows["audit"] > 1200
+
+
+@pytest.mark.only("postgresql")
+@pytest.mark.parametrize(("table", "column"), [("words", "word"), ("people", "name"), ("requests", "state")])
+async def test_a_row_that_arrives_as_another_undoes_the_copy(file: str, bare: str, table: str, column: str) -> None:
+    await _filled(file)
+    await (await open_database(bare)).close()
+    raw(
+        bare,
+        f"""CREATE FUNCTION eve() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+              NEW.{column} := 'x' || NEW.{column};
+              RETURN NEW;
+            END $$""",
+        f"CREATE TRIGGER eve BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION eve()",
+    )
+    with pytest.raises(Broken) as broken:
+        await copy(file, bare)
+    assert (broken.value.code, table in broken.value.message) == ("copy_differs", True)
+    assert raw(bare, "SELECT count(*) FROM audit") == [(0,)]
 
 
 @pytest.mark.threat("F1")
