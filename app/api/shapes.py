@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from app.api import schemas
 from app.core import facts as seen
 from app.core import service as claims
+from app.core.checklist import Point
 from app.core.discovery import Port, Running
 from app.core.display import argv, masked, visible
 from app.core.errors import Unreachable
 from app.core.freshness import Worth
-from app.core.lifecycle import ENDED, State
+from app.core.lifecycle import ENDED, Approval, State
 from app.core.lifecycle import Request as Asked
 from app.core.registry import Registry
 from app.core.verdict import Answer, Code
@@ -181,20 +182,14 @@ async def request(world: World, asked: Asked, base_url: str) -> schemas.Request:
         warrant=_warrant(asked, warrant),
         approvers=asked.approvers,
         groups=[list(groups) for groups in asked.groups],
-        approvals=[
-            schemas.Approval(name=visible(names.get(each.person, each.person)), at=moment(each.at))
-            for each in asked.approvals
-        ],
+        approvals=[_approval(each, names) for each in asked.approvals],
         not_after=moment(asked.not_after) if asked.not_after else None,
         started_at=moment(asked.started_at) if asked.started_at is not None else None,
         exit_status=asked.exit_status,
         outcome=visible(asked.outcome),
         after=verification(asked.service, after) if after else None,
         gone=[visible(line) for line in after.gone] if after else [],
-        checklist=[
-            schemas.Point(name=each.name, question=each.question, certainty=each.certainty, text=visible(each.text))
-            for each in listed
-        ],
+        checklist=[_point(each) for each in listed],
         by_hand=_by_hand(asked, names),
         url=f"{base_url}/requests/{asked.id}",
     )
@@ -232,6 +227,15 @@ def _fingerprints(entry: claims.Host) -> list[str]:
         return [fingerprint(key) for key in pinned(entry)] if entry.host_keys else []
     except Unreachable:
         return ["not a key"]
+
+
+def _approval(yes: Approval, names: Mapping[str, str]) -> schemas.Approval:
+    return schemas.Approval(name=visible(names.get(yes.person, yes.person)), at=moment(yes.at))
+
+
+def _point(point: Point) -> schemas.Point:
+    text = visible(point.text)
+    return schemas.Point(name=point.name, question=point.question, certainty=point.certainty, text=text)
 
 
 def _next(asked: Asked, before: Evidence | None) -> str:

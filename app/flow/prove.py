@@ -4,6 +4,7 @@ It changes nothing anywhere (law 2) and asks nobody. A host that cannot be reach
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -115,7 +116,8 @@ async def remember(world: World, seen: Look) -> None:
     shown, name = seen.evidence(), seen.service.name
     turn = await services.record_proof(world.db, name, seen.verdict.code, seen.need.answer, seen.at, shown.text())
     if turn is not None:
-        _LOG.warning("verdict changed", **{**asdict(turn), "at": iso(turn.at)}, next=seen.verdict.next_step)
+        level = logging.INFO if seen.verdict.is_verified else logging.WARNING
+        _LOG.log(level, "verdict changed", **{**asdict(turn), "at": iso(turn.at)}, next=seen.verdict.next_step)
         world.news.tell("work")
     await watch.heed(world, name)
 

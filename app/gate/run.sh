@@ -19,9 +19,9 @@ af_spool_folder() {
     [ -d "$AF_SPOOL" ] && [ ! -L "$AF_SPOOL" ] && [ -O "$AF_SPOOL" ]
 }
 
-# One line of an answer, counted.
+# One line of an answer, counted. Where nobody reads it, no further one is of use.
 af_say() {
-    printf '%s\n' "$1"
+    printf '%s\n' "$1" 2>/dev/null || { kill "$$"; exit 74; }
     AF_COUNT=$((AF_COUNT + 1))
 }
 
@@ -178,16 +178,21 @@ af_config() {
 }
 
 # Streams what the command prints, as soon as it does at first, then ten times a second, until it has ended. Whether it
-# has is looked at before its output is, so that the last piece is not missed.
+# has is looked at before its output is, so that the last piece is not missed. A command may be silent for long after its
+# connection was cut: so an empty piece is sent now and then, by which the gate notices, and ends; the run goes on.
 af_follow() {
+    trap '' PIPE
     af_say "started pid=${1% *} start=${1#* }"
-    af_base=$AF_SPOOL/$AF_ID.${1% *} af_offset=0 af_wait=0.01
+    af_base=$AF_SPOOL/$AF_ID.${1% *} af_offset=0 af_wait=0.01 af_told=0 af_silent=0
     while :; do
         af_last=''
         af_lives "$1" || af_last=1
         [ ! -e "$af_base.exit" ] || af_last=1
         af_output "$af_base.output"
         [ -z "$af_last" ] || break
+        af_silent=$((af_silent + 1))
+        [ "$af_told" = "$af_offset" ] || af_silent=0 af_told=$af_offset
+        [ "$af_silent" -lt 20 ] || { af_silent=0; af_say "output offset=$af_offset hex=-"; }
         sleep "$af_wait" 2>/dev/null || sleep 1
         case $af_wait in 0.01) af_wait=0.02 ;; 0.02) af_wait=0.04 ;; 0.04) af_wait=0.08 ;; *) af_wait=0.1 ;; esac
     done

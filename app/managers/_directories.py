@@ -153,8 +153,8 @@ class Directories:
         if supervisor.uid not in {0, listed.uid}:
             return f"a {self.program} of {supervisor.user} speaks for no process of {listed.user}"
         is_waiting = is_roots_program(listed, *_WAITING) and main.ppid == listed.pid
-        if listed.ppid != supervisor.pid or not (main is listed or is_waiting):
-            return "the process that its list names is not its child"
+        if main is not listed and not is_waiting:
+            return f"{main.comm} {main.pid} is not the process that its list names"
         return ""
 
     def _is_real(self, supervisor: Process) -> bool:

@@ -65,7 +65,7 @@ podman_runs() {
     [ "$AF_USER" != root ] || { [ -e /run/libpod/alive.lck ]; return; }
     pause=$(podman_as_words head -c 10 "/run/user/$AF_USER_UID/libpod/tmp/pause.pid")
     case $pause in *[!0-9]* | '') return 1 ;; esac
-    grep -qs "^Uid:[[:space:]]*$AF_USER_UID[[:space:]]" "/proc/$pause/status"
+    grep -qs "^Uid:[[:space:]]*${AF_USER_UID}[[:space:]]" "/proc/$pause/status"
 }
 
 PODMAN_AWK='

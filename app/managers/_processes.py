@@ -42,12 +42,6 @@ def topmost(chain: tuple[Process, ...]) -> Process:
     return found
 
 
-def directory_name(supervisor: Process) -> str | None:
-    """Return the last part of the service directory that a supervisor was given as its argument."""
-    given = supervisor.argv[1].rstrip("/") if len(supervisor.argv) > 1 else ""
-    return given.rsplit("/", 1)[-1] or None
-
-
 def named(process: Process) -> str:
     """Name a process for a person: what, which, whose."""
     return f"{process.comm} {process.pid} of {process.user}"

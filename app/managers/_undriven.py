@@ -1,4 +1,4 @@
-"""What the managers have in common that this version recognises and does not restart through.
+"""What those have in common that are recognised and never restarted through: terminals, clusters, nobody.
 
 Nothing of one manager stands here. Their own lists are not asked, so none of them is ever believed: being recognised
 tells a person where to look, and is no proof.
@@ -36,7 +36,7 @@ class Undriven:
         raise NotImplementedError
 
     def find(self, service: Service, facts: Facts) -> Lookup:
-        return Unseen(f"this version recognises {self.label}, and does not drive it yet", BY_HAND)
+        return Unseen(f"{self.label} is recognised, and has nothing that could be asked for a name", BY_HAND)
 
     def restart(self, service: Service, unit: str, facts: Facts) -> Command:
         raise Refused(
@@ -68,7 +68,7 @@ class Supervising(Undriven):
         supervisor, main = chain[depth], chain[depth - 1]
         return Owner(
             manager=self.name,
-            unit=self.unit_of(main, supervisor, facts),
+            unit=None,
             nearness=Nearness.ANCESTOR,
             depth=depth,
             main=main.pid,
@@ -79,10 +79,6 @@ class Supervising(Undriven):
     def is_supervisor(self, process: Process) -> bool:
         """Say whether a process is the manager's own, as far as can be told without asking it."""
         raise NotImplementedError
-
-    def unit_of(self, main: Process, supervisor: Process, facts: Facts) -> str | None:
-        """Return the manager's own name for what it started, None where it has none or cannot be asked."""
-        return None
 
 
 def quiet(name: str) -> str:

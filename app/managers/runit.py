@@ -17,7 +17,7 @@ facts_runit() { directories_of runit runsv; }
 # `1167 run`, `down`, `1167 run, got TERM, want down`, `1168 finish`.
 runit_state() {
     # shellcheck disable=SC2046  # words are wanted
-    set -- $(af_as "$1" cat "$2/supervise/pid" "$2/supervise/stat" | head -c 100)
+    set -- $(af_as "$1" cat "$2/supervise/pid" "$2/supervise/stat" 2>/dev/null | head -c 100)
     case $*:$1 in
     *[!a-zA-Z0-9,:\ ]*:* | :) ;;
     *:*[!0-9]*) echo "0 $*" ;;

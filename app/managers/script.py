@@ -43,7 +43,7 @@ script_place() {
 # `file PATH STATE UID MODE SHA256 INTERPRETER`, of a path of plain characters.
 script_file() {
     owner='- -' sum=- program=-
-    if [ -L "$1" ]; then state=link
+    if [ -L "$1" ]; then state='link'
     elif [ ! -e "$1" ]; then state=missing
     elif [ ! -f "$1" ]; then state=special
     elif [ ! -r "$1" ]; then state=unread

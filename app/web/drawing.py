@@ -11,7 +11,7 @@ from app.web.hostmap import Group, Map, Pill, Row
 
 # The advance of a character: of the monospaced face at 13 px; of the other at 12 px, and where it is bold.
 MONO, SANS, BOLD = 7.9, 6.7, 7.5
-ACT = "Register ›"
+ACT = "Register"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box with its texts. ``label`` is what a link is called; it leads nowhere where ``href`` is empty."""
+    """A box with its texts, in the order in which they are read. It leads nowhere where ``href`` is empty."""
 
     x: int
     y: int
@@ -46,7 +46,6 @@ class Box:
     texts: tuple[Text, ...]
     marks: tuple[Mark, ...] = ()
     href: str = ""
-    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ def _manager(group: Group, x: int, y: int, width: int) -> Box:
 def _unit(row: Row, x: int, y: int, width: int) -> Box:
     texts, marks = _standing(row, x, y, width)
     height = _BOX + (_WARNING if row.warns else 0)
-    return Box(x, y, width, height, f"unit {row.sign.tone}", texts, marks, row.href, _spoken(row))
+    return Box(x, y, width, height, f"unit {row.sign.tone}", texts, marks, row.href)
 
 
 def _standing(row: Row, x: int, y: int, width: int) -> tuple[tuple[Text, ...], tuple[Mark, ...]]:
@@ -114,10 +113,10 @@ def _standing(row: Row, x: int, y: int, width: int) -> tuple[tuple[Text, ...], t
     kind, room = row.sign.tone, width - 42
     texts = [Text(x + 14, y + 22, _cut(row.name, width - 22, MONO), "name")]
     marks = [Mark(x + 13, y + 30, row.sign.icon, kind)]
-    if row.is_open:
-        room -= len(ACT) * int(BOLD)
-        texts.append(Text(x + width - 14 - int(len(ACT) * BOLD), y + 42, ACT, "act"))
-    texts.append(Text(x + 32, y + 42, _cut(row.says, room, BOLD), kind))
+    act = int(len(ACT) * BOLD) if row.is_open else 0
+    texts.append(Text(x + 32, y + 42, _cut(row.says, room - act, BOLD), kind))
+    if act:
+        texts.append(Text(x + width - 14 - act, y + 42, ACT, "act"))
     if row.warns:
         marks.append(Mark(x + 13, y + 30 + _WARNING, "x", "no"))
         texts.append(Text(x + 32, y + 42 + _WARNING, _cut(row.warns, width - 42, BOLD), "no"))
@@ -154,7 +153,7 @@ def _length(pill: Pill) -> int:
 
 
 # The narrow picture: a manager as a heading, its things as cards under it, hung on one line.
-_NARROW, _INDENT = 340, 18
+_NARROW, _INDENT = 312, 16
 
 
 def _narrow(drawn: Map) -> Picture:
@@ -196,18 +195,12 @@ def _card(row: Row, y: int) -> Iterator[Box]:
         pills.append(_pill(pill, left, line))
         left += _length(pill) + 8
     bottom = line + (36 if row.pills else 2)
-    yield Box(x, y, width, bottom - y, f"unit {row.sign.tone}", texts, marks, row.href, _spoken(row))
+    yield Box(x, y, width, bottom - y, f"unit {row.sign.tone}", texts, marks, row.href)
     yield from pills
 
 
 def _count(group: Group) -> str:
     return "1 thing" if group.count == 1 else f"{group.count} things"
-
-
-def _spoken(row: Row) -> str:
-    if row.is_open:
-        return f"Register {row.name}"
-    return f"{row.name}: {row.says}" + (f", {row.warns}" if row.warns else "")
 
 
 def _cut(text: str, width: float, advance: float) -> str:

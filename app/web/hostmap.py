@@ -83,7 +83,7 @@ class Map:
     own: tuple[Line, ...]
     lost: tuple[tuple[str, str], ...]
     blind: tuple[str, ...]
-    counts: Mapping[str, int]
+    counts: Mapping[Standing, int]
     at: float
 
     @property

@@ -13,7 +13,17 @@ from tests.browser.conftest import CHROMIUM, served, sign_in
 
 SIZES = ((1200, 900, "light"), (1200, 900, "dark"), (390, 844, "light"), (390, 844, "dark"))
 PAGES = {
-    "bo": ["", "services", "services/gui-past", "services/pypnm-api", "hosts", "hosts/alpha", "history", "settings"],
+    "bo": [
+        "",
+        "services",
+        "services/gui-past",
+        "services/pypnm-api",
+        "hosts",
+        "hosts/alpha",
+        "hosts/alpha/docs",
+        "history",
+        "settings",
+    ],
     "ada": ["", "requests/new?service=pypnm-api"],
     "ed": ["registry", "registry/services/pypnm-gui", "registry/hosts/alpha", "registry/hosts/alpha/keys"],
     "root": ["audit", "people", "nothing-here"],
@@ -38,6 +48,10 @@ def main(folder: Path) -> None:
                 sign_in(page, site, who)
                 for name, path in named.items():
                     _take(page, site.base + path, folder / f"{name}-{who}-{scheme}-{width}.png")
+                if who == "root":  # last: what a look around finds changes the states of the others
+                    page.goto(f"{site.base}/hosts/alpha")
+                    page.get_by_role("button", name="Look now").click()
+                    page.screenshot(path=folder / f"map-{scheme}-{width}.png", full_page=True)
                 context.close()
         browser.close()
     print(folder)

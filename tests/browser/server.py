@@ -1,7 +1,7 @@
 """A server process for browsers to look at: the real pages over a real store, with a request in every state.
 
-No worker runs and no host answers, so each state stays as it was written. It prints one line of JSON when it serves:
-its address, its database, and the requests by name. Run as ``python -m tests.browser.server``.
+No worker runs and no host answers, but to a look around: so each state stays as it was written. It prints one line of
+JSON when it serves: its address, its database, and the requests by name. Run as ``python -m tests.browser.server``.
 """
 
 import asyncio
@@ -10,12 +10,16 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
+from app.core.registry import Registry
+from app.core.run import Checked
 from app.flow.ports import Limits, News, World
 from app.settings import Settings
 from app.store.engine import open_database
@@ -24,6 +28,19 @@ from app.web.setup import install
 from tests.browser.states import every_state
 from tests.integration.web.conftest import Dark
 from tests.integration.web.seed import plant
+from tests.output.whole import facts
+
+
+class Recorded(Dark):
+    """Hosts that never answer, but alpha to whoever looks around there: what the incident's host once showed."""
+
+    async def probe(self, host: Any, services: Sequence[Any], via: Sequence[Any] = (), *, whole: bool = False) -> Any:
+        if not whole or host.name != "alpha":
+            return await super().probe(host, services, via, whole=whole)
+        return replace(facts(Registry((host,), tuple(services))), taken_at=time.time())
+
+    async def check(self, host: Any, check: Any, via: Sequence[Any] = ()) -> Checked:
+        return Checked(check.label, is_green=True, seen="it holds")
 
 
 class Clock:
@@ -40,7 +57,7 @@ async def serve(folder: Path) -> None:
     """Serve until the process is ended."""
     database = f"sqlite+aiosqlite:///{folder / 'askfirst.db'}"
     db = await open_database(database)
-    hosts: Any = Dark()
+    hosts: Any = Recorded()
     world = World(db=db, hosts=hosts, clock=Clock(), news=News(), limits=Limits(), worker="test:1")
     made = await every_state(await plant(world))
     listener = socket.create_server(("127.0.0.1", 0))

@@ -29,6 +29,7 @@ PATHS = {
         "/services/pypnm-api",
         "/hosts",
         "/hosts/alpha",
+        "/hosts/alpha/docs",
         "/history?since=",
         "/settings",
     ],

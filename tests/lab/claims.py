@@ -79,7 +79,7 @@ def _by_port() -> Iterator[Row]:
     yield from _of_a_user()
     yield from _of_a_script()
     yield _row(5052, "systemd", "gui.service", Code.NO_SUCH_UNIT, "another user's bus")
-    for port in (5051, 5052, 5053, 5055, 5056, 5057, 5058, 5060, 5070):
+    for port in (5051, 5052, 5053, 5055, 5056, 5057, 5058, 5060, 5062, 5070):
         yield from _by_hand(port, "node" if port == 5055 else "rbron")
         yield from _elsewhere(port, {5055: "pm2", 5056: "runit", 5057: "s6"}.get(port, ""))
         if port != 5060:
@@ -121,7 +121,7 @@ def _of_a_script() -> Iterator[Row]:
     yield _row(5070, "script", script, Code.DOWN, "port nobody holds", ports=(5099,))
     yield _row(5070, "script", script, OK, "port nobody holds, may be started", ports=(5099,), start=True)
     # Root would run what rbron may rewrite.
-    yield _row(5053, "script", "/srv/serve-5066", Code.UNSAFE)
+    yield _row(5060, "script", "/srv/serve-5066", Code.UNSAFE)
     for port in (5050, 5051, 5052, 5054, 5055, 5056, 5057, 5058):
         user = "node" if port == 5055 else "rbron"
         yield _row(port, "script", script, Code.WRONG_MANAGER, "a manager's process", user=user)

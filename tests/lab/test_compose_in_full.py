@@ -56,7 +56,9 @@ def of(name: str, *ports: int, **other: object) -> Service:
     return replace(made, **other)  # type: ignore[arg-type]
 
 
-WEB = of("web", 5731, 5732, checks=(HttpCheck("http://127.0.0.1:5731/health"), HttpCheck("http://127.0.0.1:5732/health")))
+WEB = of(
+    "web", 5731, 5732, checks=(HttpCheck("http://127.0.0.1:5731/health"), HttpCheck("http://127.0.0.1:5732/health"))
+)
 SIDE = of("side", 5733)
 EXTRA = of("extra", 5734)
 HOSTNET = replace(PLAIN, name="hostnet", unit="hostnet", ports=(8002,), checks=())

@@ -8,6 +8,7 @@ import pytest
 
 from app.core.lifecycle import State
 from app.core.service import JsonCheck
+from app.core.verdict import Code
 from app.flow import by_hand, evidence
 from tests.lab.flow_world import (
     API,
@@ -131,6 +132,30 @@ async def test_containers_come_back_as_new_ones_of_the_same_name(stage: Scene) -
         assert (starts(host, names[name]), runs(host, request.id)) == (count + 1, 1)
         assert request.exit_status == 0
     assert "plain" in await stage.printed(ended["plain"])
+
+
+@pytest.mark.law(1)
+async def test_what_is_down_is_started_where_its_claim_allows_it(stage: Scene) -> None:
+    """Under PM2, runit and s6 at once; without that word in its claim the same service is DOWN."""
+    host, down = stage.lab, {each: replace(each, start=True) for each in (PM2, RUNIT, S6)}
+    host.run(
+        "su - node -c 'pm2 stop gui-pm2' && sv -w 30 stop /etc/sv/gui && s6-svc -wD -T 30000 -d /srv/s6/gui", timeout=90
+    )
+    await stage.register(*down)
+    for each in down:
+        refused = await stage.waiting(each)
+        proof = await evidence.of(stage.world.db, refused)
+        assert proof is not None
+        assert (refused.state, proof.verdict.code) == (State.BLOCKED, Code.DOWN)
+    await stage.register(*down.values())
+    asked = {each.name: await stage.approved(each) for each in down.values()}
+    async with stage.working():
+        ended = {name: await stage.until(request) for name, request in asked.items()}
+    for each in down:
+        request = ended[each.name]
+        assert request.state is State.SUCCEEDED, (each.name, request.outcome)
+        assert runs(host, request.id) == 1
+        assert NEW_TFTP in constellation(host, each.ports[0])
 
 
 async def test_a_manual_service_is_handed_over_and_proved_after_a_person_restarted_it(stage: Scene) -> None:

@@ -98,18 +98,40 @@ def test_a_port_that_is_taken_is_told_in_words(askfirst: Command) -> None:
     assert "ASKFIRST_LISTEN" in askfirst("serve", ASKFIRST_LISTEN="nowhere").stderr
 
 
+REGISTRY = (
+    "hosts: [{name: alpha, address: 192.0.2.1, environment: lab}]\n"
+    "services: [{name: gui, host: alpha, owner: ada, manager: systemd, unit: gui.service}]\n"
+    "policies: [{environment: lab, groups: [lab-team]}]\n"
+)
+
+
+def registered(askfirst: Command) -> str:
+    """Register a service and somebody who may ask for it. Returns a token."""
+    askfirst("user", "add", "Ada", "--email", "ada@example.org", "--role", "requester", "--role", "editor")
+    registry = Path(askfirst.folder / "registry.yaml")
+    registry.write_text(REGISTRY)
+    assert askfirst("registry", "apply", str(registry), "--as", "ada@example.org").exit_code == 0
+    token: str = askfirst.json("token", "create", "ci", "--as", "ada@example.org")["token"]
+    return token
+
+
+def test_a_reload_is_asked_for_and_what_is_said_is_shown_as_said(askfirst: Command, served: Serving) -> None:
+    server = {"ASKFIRST_TOKEN": registered(askfirst), "ASKFIRST_BASE_URL": served.url}
+    words = ("request", "gui", "--reason", "New settings.")
+    refused = askfirst(*words, "--action", "stop", **server)
+    assert refused.exit_code == 1
+    assert "restart" in refused.stderr
+    asked = askfirst(*words, "--action", "reload", "--said", "committed", **server)
+    assert asked.exit_code == 0, asked.stderr
+    assert "reload of gui on alpha" in asked.stdout
+    assert "said       Is the code committed and pushed? Ada says so." in asked.stdout
+    early = askfirst("request", "insist", asked.stdout.split()[0], "--reason", "It leaks.", **server)
+    assert early.exit_code == 1  # the host has proved nothing yet, or refused
+
+
 @pytest.mark.threat("T20")
 def test_the_server_ends_in_order_though_somebody_follows_a_request(askfirst: Command, served: Serving) -> None:
-    askfirst("user", "add", "Ada", "--email", "ada@example.org", "--role", "requester", "--role", "editor")
-    token = askfirst.json("token", "create", "ci", "--as", "ada@example.org")["token"]
-    headers = {"Authorization": f"Bearer {token}"}
-    registry = Path(askfirst.folder / "registry.yaml")
-    registry.write_text(
-        "hosts: [{name: alpha, address: 192.0.2.1, environment: lab}]\n"
-        "services: [{name: gui, host: alpha, owner: ada, manager: systemd, unit: gui.service}]\n"
-        "policies: [{environment: lab, groups: [lab-team]}]\n"
-    )
-    assert askfirst("registry", "apply", str(registry), "--as", "ada@example.org").exit_code == 0
+    headers = {"Authorization": f"Bearer {registered(askfirst)}"}
     asked = httpx.post(
         f"{served.url}/api/v1/requests", json={"service": "gui", "reason": "x"}, headers=headers, trust_env=False
     )

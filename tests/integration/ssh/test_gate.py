@@ -10,11 +10,12 @@ import asyncssh
 import pytest
 
 from app.core.errors import Lost, Unreachable
+from app.core.facts import Record
 from app.core.run import Differs, Exited, Output, Refusal, Started
 from app.core.service import TcpCheck
 from app.core.warrant import Warrant
 from app.gate import build
-from app.ssh.answers import OUTPUT_BYTES
+from app.ssh.answers import OUTPUT_BYTES, Run
 from app.ssh.gate import SshHosts
 from app.ssh.keys import fingerprint
 from tests.fakes.sshd import Sshd
@@ -338,3 +339,9 @@ def test_nothing_but_the_gate_starts_a_program_on_a_host() -> None:
     openers = {name for name, text in sources.items() if "import asyncssh" in text and opens.search(text)}
     assert openers == {"ssh/session.py"}
     assert {name for name, text in sources.items() if ".talk(" in text} == {"ssh/gate.py"}
+
+
+def test_an_empty_piece_of_output_tells_nothing() -> None:
+    run = Run()
+    assert run.take(Record("output", {"offset": "0", "hex": ""})) is None
+    assert run.take(Record("output", {"offset": "0", "hex": "61"})) == Output(0, b"a")

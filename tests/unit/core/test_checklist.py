@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.core.checklist import COMMITTED, Point, Certainty, points, pushed
+from app.core.checklist import COMMITTED, Certainty, Point, points, pushed
 from app.core.facts import Code
 from app.core.run import Checked
 from app.core.verdict import Finding

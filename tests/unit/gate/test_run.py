@@ -193,6 +193,25 @@ def test_a_run_ends_well_though_its_connection_is_cut(
     assert (tmp_path / "done").read_text() == "done\n"
 
 
+@pytest.mark.law(12)
+def test_the_gate_ends_soon_where_nobody_reads_a_silent_run_and_the_run_goes_on(
+    gate: Gate, warrant: Make, supervised: Service, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    command = script(tmp_path, f"for _ in $(seq 300); do [ ! -e {go} ] || break; sleep 0.05; done; echo two")
+    one = warrant(*with_config(supervised, command))
+    process = gate.start(build.restart_input("0" * 32, one.text()))
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(3)]
+    assert lines[2] == b"output offset=0 hex=-\n", "now and then it says that it has nothing to say"
+    process.stdout.close()
+    until(lambda: process.poll() is not None)
+    assert gate.result(one.id)[0].get("state") == "running"
+    go.touch()
+    until(lambda: gate.result(one.id)[0].get("state") == "exited")
+    assert printed(gate.result(one.id)) == b"two\n"
+
+
 @ROOT_ONLY
 def test_root_runs_the_command_as_the_user_of_the_warrant(dash: Gate, supervised: Service) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,7 @@
 """What holds for service directories with a supervisor each, under runit and under s6 alike."""
 
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 
@@ -178,6 +179,19 @@ def test_a_service_that_is_down_is_down_and_its_supervisor_is_none_of_its_proces
     assert MANAGERS[name].signs(claim(name, "gui"), running) == ()
     stopped = host(supervisor_of(name), records=[told(name, is_up="no", state="down"), meant(name, DIRECTORY)])
     assert MANAGERS[name].signs(claim(name, "gui"), stopped) == ()
+
+
+@BOTH
+@pytest.mark.law(1)
+def test_a_start_is_proved_by_a_real_supervisor_alone(name: str) -> None:
+    down = told(name, listed="", pid="1135", is_up="no", state="down")
+    service = claim(name, "gui", start=True)
+    lines = MappingProxyType({"api": ("boot b", f"directory {DIRECTORY}")})
+    for change, is_proved in (({}, True), ({"exe_uid": 1000}, False), ({"exe": "/usr/bin/python3"}, False)):
+        supervisor = replace(supervisor_of(name), **change)
+        facts = host(supervisor, records=[down, meant(name, DIRECTORY)])
+        seen = replace(facts, asked=("api",), identity=lines)
+        assert judge(service, seen, MANAGERS, "g").is_verified == is_proved
 
 
 @pytest.mark.law(4)

@@ -206,7 +206,9 @@ def test_a_port_in_cluster_mode_is_not_that_of_an_application_that_forks() -> No
 
 @pytest.mark.law(1)
 def test_a_worker_that_is_no_child_of_the_daemon_makes_its_port_no_proof() -> None:
-    facts = cluster(*CLUSTER[:1], app(main=1, id="1", mode="cluster_mode"))
+    stranger = process(1100, "node", exe="/usr/bin/node")
+    facts = cluster(*CLUSTER[:1], app(main=1100, id="1", mode="cluster_mode"))
+    facts = replace(facts, processes={**facts.processes, 1100: stranger})
     found = pm2.recognise(facts.chain(1080), 5055, facts)
     assert found is not None
     assert not found.is_believed
@@ -227,6 +229,7 @@ def test_signs_are_what_pm2_says_of_an_application_that_does_not_stay() -> None:
     errored = host(GOD, records=[daemon(), app(main=0, state="errored"), app("api", 0, state="errored")])
     (sign,) = pm2.signs(GUI, errored)
     assert sign.kind == "state"
+    assert pm2.signs(GUI, host(GOD, records=[daemon(), app(main=0), app("api", 0, state="errored")])) == ()
     unstable = replace(host(GOD, MAIN, records=[daemon(), app(unstable="3")]), now=BOOT + 1200)
     (sign,) = pm2.signs(GUI, unstable)
     assert (sign.kind, "3 times" in sign.text) == ("restarts", True)

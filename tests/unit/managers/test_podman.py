@@ -170,6 +170,12 @@ def test_a_conmon_that_holds_a_port_nobody_told_of_is_podmans_and_not_believed()
     assert (found.unit, found.main, found.is_believed) == ("pod", None, False)
 
 
+@pytest.mark.law(1)
+def test_a_container_whose_main_process_has_left_its_control_group_is_not_believed() -> None:
+    stray = replace(MAIN, cgroup="/system.slice/other.service")
+    assert not owner(rootful(CONMON, stray, WORKER), 1040).is_believed
+
+
 def test_a_container_without_a_conmon_in_sight_has_no_name() -> None:
     facts = host(process(1039, "httpd", cgroup=CGROUP))
     assert owner(facts, 1039).unit is None

@@ -106,7 +106,7 @@ def test_what_is_no_plain_executable_file_is_said(state: str, word: str) -> None
 
 
 def test_a_missing_script_has_near_names_of_its_own_folder_only() -> None:
-    names = "/usr/local/sbin/restart-guis /usr/sbin/restart-gui /usr/local/sbin/backup"
+    names = "/usr/local/sbin/restart-guis /usr/sbin/restart-gu /usr/local/sbin/backup"
     facts = host(records=[file("missing"), Record("script.names", {"list": names})])
     assert script.find(service(), facts) == Missing(("/usr/local/sbin/restart-guis",))
 

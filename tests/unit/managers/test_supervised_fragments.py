@@ -2,10 +2,12 @@
 
 import os
 import pwd
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import copy
 
 import pytest
 
@@ -13,6 +15,9 @@ from app.core.facts import Record
 from tests.unit.managers.test_fragments import identity, run, sleeping
 
 WE = {"AF_UID": str(os.getuid()), "AF_NAME": pwd.getpwuid(os.getuid()).pw_name}
+
+NOBODY = 65534
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose services alone are known by their names")
 
 
 def service_in(folder: Path, pid: str = "1136", stat: str = "run") -> Path:
@@ -28,10 +33,11 @@ def service_in(folder: Path, pid: str = "1136", stat: str = "run") -> Path:
 
 
 @contextmanager
-def supervising(folder: Path) -> Iterator[int]:
+def supervising(folder: Path, user: int | None = None) -> Iterator[int]:
     """A process that was given ``gui`` and stands in a folder, as runsv does: a shell that waits for a line."""
     (folder / "gui").write_text("read line\n")
-    with subprocess.Popen(["runsv", "gui"], executable="/bin/sh", cwd=folder, stdin=subprocess.PIPE) as process:
+    argv = ["runsv", "gui"]
+    with subprocess.Popen(argv, executable="/bin/sh", cwd=folder, stdin=subprocess.PIPE, user=user) as process:
         try:
             yield process.pid
         finally:
@@ -82,7 +88,32 @@ def test_before_a_run_the_directory_that_its_command_names_is_bound(tmp_path: Pa
     assert ("a", "1136") not in found
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="root's services alone are known by their names")
+@AS_ROOT
+@pytest.mark.law(1)
+def test_an_ordinary_users_service_is_not_meant_by_a_name_that_roots_could_have(tmp_path: Path) -> None:
+    gui = service_in(tmp_path / "gui")
+    with supervising(gui, user=NOBODY) as supervisor:
+        found = runit(supervisor, AF_CLAIMS=f"a gui - - - -\nb {gui} - - - -")
+    meant = {each.get("service"): each.get("dirs") for each in found if each.kind == "runit.claim"}
+    assert meant == {"a": "", "b": str(gui)}
+    assert [each.get("name") for each in found if each.kind == "runit.service"] == [str(gui)]
+
+
+def test_what_su_waits_for_is_the_main_process(tmp_path: Path) -> None:
+    copy("/bin/dash", tmp_path / "su")
+    waiting = [str(tmp_path / "su"), "-c", "sleep 60 & echo $!; wait"]
+    with subprocess.Popen(waiting, stdout=subprocess.PIPE, text=True, start_new_session=True) as su:
+        assert su.stdout is not None
+        child = su.stdout.readline().strip()
+        try:
+            with supervising(service_in(tmp_path / "gui", str(su.pid))) as supervisor:
+                (found,) = [each for each in runit(supervisor) if each.kind == "runit.service"]
+        finally:
+            os.killpg(su.pid, signal.SIGKILL)
+    assert (found.get("listed"), found.get("pid")) == (str(su.pid), child)
+
+
+@AS_ROOT
 def test_a_bare_name_means_services_of_roots(tmp_path: Path) -> None:
     gui = service_in(tmp_path / "gui")
     with supervising(gui) as supervisor:

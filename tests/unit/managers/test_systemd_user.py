@@ -298,6 +298,9 @@ def test_only_the_socket_that_the_users_systemd_itself_listens_on_is_asked(place
     with sleeping("sleep") as other:
         assert "somebody else" in strange(folder, own, other)
     assert "somebody else" in strange(folder, "", os.getpid())
+    # Two sockets that were bound to one file cannot be: one of the lines is no line of ss's.
+    with socket.socket(socket.AF_UNIX) as another:
+        assert "somebody else" in strange(folder, own + line_of(another, folder / "systemd/private", "/x"), os.getpid())
 
 
 @pytest.mark.law(1)
