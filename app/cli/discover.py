@@ -102,7 +102,7 @@ def _lines(found: looking.Discovery) -> Iterator[Line | str]:
         else:
             yield Line(f"{claim.service} is registered, and nothing that runs fits it: {claim.verdict}", "bad")
     if own:
-        yield f"The machine's own, and what only keeps others ({len(own)}):"
+        yield f"The machine's own, what only keeps others, and what neither listens nor is kept ({len(own)}):"
         for each in own:
             yield f"  {_named(each)}{_of_ports(each)}"
     for blind in found.facts.blind:

@@ -2,9 +2,9 @@
 its ports, and what the registry says of it.
 
 A thing is one unit of a manager, or one tree of processes that nobody keeps. Nothing that was seen is left out: what
-belongs to the machine itself (its own daemons, managers that only keep others) is told apart, and still told. It judges
-no claim: the verdicts come from ``judge``, by the same facts. Keeps law 1: a holder that could not be seen stands as
-unseen, and is nobody's.
+belongs to the machine itself (its own daemons, managers that only keep others), or neither listens nor is kept, is
+told apart, and still told. It judges no claim: the verdicts come from ``judge``, by the same facts. Keeps law 1: a
+holder that could not be seen stands as unseen, and is nobody's.
 """
 
 import re
@@ -209,6 +209,8 @@ def _standing(thing: _Thing, claims: tuple[Claimed, ...], main: Process | None, 
     is_unit = thing.owner.nearness is Nearness.UNIT and thing.owner.is_believed
     if thing.ports and not is_unit:
         return Standing.UNREGISTERED
+    if thing.owner.nearness is Nearness.NOBODY:
+        return Standing.SYSTEM  # it neither listens nor does anybody keep it: a shell's child, a session
     if is_keeper or (main is not None and _is_machines_own(main)):
         return Standing.SYSTEM
     return Standing.UNREGISTERED

@@ -59,17 +59,26 @@ BEGIN {
     count = split(ENVIRON["AF_COMMS"], line, NEWLINE)
     for (i = 1; i <= count; i++) {
         split(line[i], word, " ")
-        if (word[2] ~ /^PM2%20v/) meet(word[1])
+        if (word[2] ~ /^PM2%20v/) { meet(word[1]); matters[word[1]] = 1 }
     }
-    if (ENVIRON["AF_CLAIMS"] != "" && is_probe) meet_everyone()
+    claimed = claims()
+    if (claimed && is_probe) meet_everyone()
     if (mets) look()
-    for (i = 1; i <= mets; i++) if (met[i] in home && met[i] in user) {
+    for (i = 1; i <= mets; i++) if (met[i] in home && met[i] in user && is_wanted(met[i])) {
         place = home[met[i]]
         doubt = place in owner ? "" : "its home " place " is not there"
         if (doubt == "" && owner[place] != uid[met[i]]) doubt = "its home " place " belongs to " owner_name[place]
         if (doubt == "" && mode[place] ~ /[2367].?$/) doubt = "others can write its home " place
         print "daemon " met[i] " " user[met[i]] " " enc(doubt) " " place " " uid[met[i]]
     }
+}
+
+# Asking one starts a node: so not those that neither stand above what matters nor can be meant by a claim.
+function is_wanted(pid,    i) {
+    if (pid in matters) return 1
+    for (i = 1; i <= claimed; i++)
+        if (claim_config[i] == home[pid] || claim_config[i] == "-" && home[pid] ~ /\/[.]pm2$/) return 1
+    return 0
 }
 
 function meet(pid) { if (!(pid in is_met) && mets < 20) { is_met[pid] = 1; met[++mets] = pid } }

@@ -47,7 +47,7 @@ class Pm2:
         if service.user is None:
             found.append(Problem("user", "every user has a PM2 of their own: name the user whose daemon it is"))
         if _is_no_name(service.unit):
-            found.append(Problem("unit", "name one application, as `pm2 list` shows it; PM2 takes this for another"))
+            found.append(Problem("unit", "name one application, as `pm2 list` shows it: PM2 reads this otherwise"))
         return found
 
     def recognise(self, chain: tuple[Process, ...], port: int | None, facts: Facts) -> Owner | None:

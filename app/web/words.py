@@ -137,7 +137,9 @@ STANDINGS: Mapping[Standing, Sign] = {
     Standing.WRONG: Sign("registered wrong", "x", "no", "A service of the registry, and the host does not prove it."),
     Standing.UNREGISTERED: Sign("not registered", "plus", "wait", "Nobody has told the registry of it."),
     Standing.UNSEEN: Sign("not seen", "ask", "lost", "Something listens there; what it is could not be seen."),
-    Standing.SYSTEM: Sign("the machine's own", "note", "past", "Part of the machine, or it only keeps others running."),
+    Standing.SYSTEM: Sign(
+        "the machine's own", "note", "past", "The machine's, or it only keeps others, or neither listens nor is kept."
+    ),
 }
 
 CERTAINTIES: Mapping[Certainty, Sign] = {

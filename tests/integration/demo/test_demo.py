@@ -124,7 +124,7 @@ def test_the_exit_of_verify_is_yes_no_or_could_not_tell(demo: Demo, service: str
 def test_discover_and_scan_work_beside_the_running_server(demo: Demo) -> None:
     discovered, scanned = demo.command("discover", "alpha"), demo.command("host", "scan", "alpha")
     assert discovered.returncode == 0
-    assert re.search(r"supervisor +lab:pypnm-gui +\S+ +pypnm-gui", discovered.stdout)
+    assert re.search(r"^supervisor:\n  lab:pypnm-gui on \d+: pypnm-gui VERIFIED", discovered.stdout, re.MULTILINE)
     assert scanned.returncode == 0
     assert "(ED25519)" in scanned.stdout
     assert demo.command("host", "scan", "beta").returncode == 1

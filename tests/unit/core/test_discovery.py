@@ -101,6 +101,8 @@ def standing(found: Facts) -> Standing:
 def test_what_listens_on_nothing_is_shown_too() -> None:
     assert standing(supervised(exe="/opt/worker", exe_uid=0)) is Standing.UNREGISTERED
     assert standing(supervised(exe="/usr/sbin/rsyslogd", exe_uid=0)) is Standing.SYSTEM
+    nobodys = supervised(cgroup="/user.slice/user-1000.slice/session-4.scope")
+    assert standing(nobodys) is Standing.SYSTEM, "it neither listens nor is kept"
 
 
 @pytest.mark.law(13)

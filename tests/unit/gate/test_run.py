@@ -68,6 +68,7 @@ def test_of_fifty_at_once_exactly_one_runs(dash: Gate, supervised: Service, tmp_
 
 
 @pytest.mark.law(5)
+@pytest.mark.threat("C4")
 @pytest.mark.threat("C9")
 def test_nothing_runs_where_the_process_is_another_by_now(gate: Gate, warrant: Make) -> None:
     stale, fresh = warrant(), warrant()

@@ -248,6 +248,22 @@ def test_a_program_that_is_no_node_is_not_run(tmp_path: Path) -> None:
     assert (found.get("home"), found.get("distrust"), found.get("answered")) == (str(tmp_path), "", "no")
 
 
+@pytest.mark.parametrize(
+    ("home", "config", "is_asked"), [(".pm2-b", "-", False), (".pm2-b", ".pm2-b", True), (".pm2", "-", True)]
+)
+def test_a_daemon_that_no_claim_can_mean_is_not_asked(tmp_path: Path, home: str, config: str, is_asked: bool) -> None:
+    """It is found among all processes, as it stands above none that matters."""
+    (tmp_path / home).mkdir(mode=0o755)
+    copy("/bin/dash", tmp_path / "PM2 v7.0.4: God")
+    title = f"PM2 v7.0.4: God Daemon ({tmp_path / home})"
+    claims = f"a gui node - {config if config == '-' else tmp_path / config} -"
+    argv = [title, "-c", "read line"]
+    with subprocess.Popen(argv, executable=tmp_path / "PM2 v7.0.4: God", stdin=subprocess.PIPE) as process:
+        found = run("facts_pm2", {"AF_COMMS": "77 dockerd\n", "AF_CLAIMS": claims, **WE})
+        process.kill()
+    assert (str(process.pid) in [each.get("pid") for each in found if each.kind == "pm2.daemon"]) == is_asked
+
+
 def asked(home: Path) -> list[Record]:
     with sleeping(f"PM2 v7.0.4: God Daemon ({home})") as god:
         return run("facts_pm2", {"AF_COMMS": f"{god} PM2%20v7.0.4:%20God\n77 dockerd\n", **WE})

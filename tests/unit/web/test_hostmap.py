@@ -135,6 +135,9 @@ def test_the_picture_is_well_formed_whatever_the_host_shows_and_names_itself() -
         root = ET.fromstring(svg)  # noqa: S314 - our own text
         title, desc = root[0], root[1]
         assert title.tag == "title"
+        marks = list(root.iter("svg"))[1:]
+        assert len(marks) >= len(FOUND.lost) + 25
+        assert {(each.get("width"), each.get("height")) for each in marks} == {("14", "14")}
         assert desc.text, "a screen reader is told what the picture shows"
         assert " things run: 5 registered, 2 registered wrong, " in desc.text
         assert root.get("aria-labelledby") == f"{title.get('id')} {desc.get('id')}"
