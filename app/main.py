@@ -85,7 +85,7 @@ def create_app(wiring: Wiring | None = None) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with lock_for_serving(settings.database_url):
+        with lock_for_serving(settings.database_url, works=settings.role != "web"):
             async with wiring.open_world() as world:
                 app.state.world = world
                 worker = asyncio.create_task(Worker(world).run()) if settings.role != "web" else None

@@ -53,12 +53,14 @@ _CODES = {
     "too_large": 413,
     "too_slow": 408,
     "too_many": 429,
+    "store_away": 503,
     "store_busy": 503,
     "store_failed": 503,
     "store_io": 503,
     "store_missing": 503,
     "store_readonly": 503,
     "disk_full": 503,
+    "not_storable": 422,
 }
 _WAIT_SECONDS = {429: "5", 503: "5"}
 _NEXT = {

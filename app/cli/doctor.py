@@ -5,18 +5,16 @@ It changes nothing that stays: that the log takes no change is tried inside a tr
 
 import os
 import shutil
-import sqlite3
 import stat
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import typer
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from app.cli.answers import Answer, AsJson, Exit, Line, Wiring, finish
 from app.core.errors import AskfirstError, Refused
@@ -24,15 +22,11 @@ from app.core.events import iso
 from app.core.policy import Role
 from app.settings import Settings
 from app.ssh.keys import ClientKey, fingerprint
-from app.store import history, people, services, sweeps
+from app.store import dialect, history, people, services, sqlite, sweeps
 from app.store.engine import Database, open_database
 from app.store.log import Tx
 
 _SKEW_SECONDS = 5.0
-_TAMPERING = (
-    "UPDATE audit SET prev = prev WHERE seq = (SELECT max(seq) FROM audit)",
-    "DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +53,8 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 def _python() -> Checked:
-    seen = f"Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}"
-    holds = sys.version_info >= (3, 11) and sqlite3.sqlite_version_info >= (3, 37)
+    seen = ", ".join((f"Python {sys.version.split()[0]}", *dialect.versions()))
+    holds = sys.version_info >= (3, 11) and sqlite.is_new_enough()
     return Checked("versions", holds, seen, "" if holds else "Use Python 3.11 or newer with SQLite 3.37 or newer.")
 
 
@@ -108,44 +102,65 @@ async def _server(settings: Settings) -> Checked:
 
 
 async def _of_the_database(settings: Settings) -> list[Checked]:
-    path = settings.database_url.rpartition(":///")[2]
-    if not os.access(path, os.F_OK):
-        return [Checked("database", None, f"{path} is not there yet", "`askfirst serve` makes it.")]
     try:
+        name = dialect.shown(settings.database_url)
+        if not dialect.is_made(settings.database_url):
+            return [Checked("database", None, f"{name} is not there yet", "`askfirst serve` makes it.")]
         db = await open_database(settings.database_url, upgrade=False)
     except AskfirstError as error:
         return [Checked("database", False, error.message, error.next_step)]
     try:
-        checks: tuple[Callable[[Database], Awaitable[Checked]], ...] = (_append_only, _clock, _people, _registry)
-        found = [Checked("database", True, f"{path}, of this version"), *[await check(db) for check in checks]]
+        checks: tuple[Callable[[Database], Awaitable[Checked]], ...] = (
+            _append_only,
+            _durable,
+            _clock,
+            _people,
+            _registry,
+        )
+        found = [Checked("database", True, f"{name}, of this version"), *[await check(db) for check in checks]]
         return [*found, await _sweeps(db, settings)]
     finally:
         await db.close()
 
 
 async def _append_only(db: Database) -> Checked:
-    """Try to change and to take away an event; both must be refused. What is tried is taken back."""
+    """Try to change and to take away an event, in every way there is; all must be refused. What is tried is undone."""
     name = "append-only log"
-    for words in _TAMPERING:
-
-        async def change(tx: Tx, words: str = words) -> None:
-            try:
-                done = await tx.connection.execute(text(words))
-            except DBAPIError:
-                raise Refused("as it should", code="append_only", next_step="") from None
-            raise Refused(str(done.rowcount), code="changed", next_step="")
-
+    for statements in db.dialect.TAMPERING:
+        verb = statements[-1].partition(" audit")[0]
         try:
-            await db.write(change)
+            await db.write(lambda tx, statements=statements: _tamper(tx, statements))  # type: ignore[misc]
         except Refused as outcome:
-            if outcome.code != "append_only" and outcome.message == "0":
+            if outcome.code == "changed" and outcome.message == "0":
                 return Checked(name, None, "the log is empty, so there is nothing to try it on")
             if outcome.code != "append_only":
-                verb = words.split(" ", 1)[0]
                 return Checked(
                     name, False, f"{verb} is possible", "Run `askfirst audit verify`, then restore a backup."
                 )
-    return Checked(name, True, "UPDATE and DELETE are refused")
+        except AskfirstError as error:
+            return Checked(name, None, f"{verb} could not be tried: {error.message}", error.next_step)
+    return Checked(name, True, f"each of {len(db.dialect.TAMPERING)} ways to change it is refused")
+
+
+async def _tamper(tx: Tx, statements: Iterable[str]) -> None:
+    """Try one way to change the log. Always raises, so that nothing of it stays."""
+    rows = 0
+    try:
+        for statement in statements:
+            rows = (await tx.connection.execute(text(statement))).rowcount
+    except tx.dialect.FAILURES as error:
+        if not tx.dialect.is_refusal(error):
+            raise
+        raise Refused("as it should", code="append_only", next_step="") from None
+    raise Refused(str(rows), code="changed", next_step="")
+
+
+async def _durable(db: Database) -> Checked:
+    async with db.read() as connection:
+        weakness = await db.dialect.weakness(connection)
+    if weakness:
+        return Checked("durability", None, weakness, "`askfirst db roles` prints what a server's administrator runs.")
+    return Checked("durability", True, "what is acknowledged stays, and no right of ours could change it")
 
 
 async def _clock(db: Database) -> Checked:

@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.core.commitment import Text
 from app.core.errors import Broken, Conflict
 from app.core.events import epoch, iso
-from app.store import sqlite
+from app.store.dialect import Dialect, Run
 from app.store.tables import AUDIT
 
 FIRST = bytes(32)
@@ -77,8 +77,9 @@ class Head:
 class Tx:
     """What a change is given: the connection that it writes its rows on, and the log."""
 
-    def __init__(self, connection: AsyncConnection, run: sqlite.Run, head: Head) -> None:
+    def __init__(self, dialect: Dialect, connection: AsyncConnection, run: Run, head: Head) -> None:
         """Continue a log from its head; ``run`` is the connection's fast path for plain statements."""
+        self.dialect = dialect
         self.connection = connection
         self.run = run
         self.head = head
@@ -90,8 +91,8 @@ class Tx:
         chained = link(self.head.hash, written)
         try:
             await self.run(_APPEND, (seq, written, self.head.hash, chained))
-        except sqlite.CONSTRAINTS as error:
-            if sqlite.is_duplicate(error):
+        except self.dialect.CONSTRAINTS as error:
+            if self.dialect.is_duplicate(error):
                 raise Conflict(
                     "Somebody else was first.", code="too_late", next_step="Open it again: it shows what holds now."
                 ) from error

@@ -14,10 +14,15 @@ from app.core.errors import Refused
 from app.paths import MIGRATIONS
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring the tables to this version. Raises Refused where they are newer than this version knows."""
-    if not is_current(connection):
-        move(connection, "head")
+def upgrade(connection: Connection) -> bool:
+    """Bring the tables to this version, and say whether anything was to do.
+
+    Raises Refused where they are newer than this version knows.
+    """
+    if is_current(connection):
+        return False
+    move(connection, "head")
+    return True
 
 
 def move(connection: Connection, revision: str) -> None:

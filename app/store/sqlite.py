@@ -6,11 +6,12 @@ are set to ``query_only`` and see one snapshot.
 """
 
 import asyncio
+import fcntl
 import os
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +22,37 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from app.core.errors import AskfirstError, Broken, Refused
 
-Run = Callable[..., Awaitable[Iterable[Any]]]
-FAILURES = (DBAPIError, sqlite3.Error)
-CONSTRAINTS = (IntegrityError, sqlite3.IntegrityError)
+FAILURES: tuple[type[Exception], ...] = (DBAPIError, sqlite3.Error)
+CONSTRAINTS: tuple[type[Exception], ...] = (IntegrityError, sqlite3.IntegrityError)
+HEAD = "SELECT seq, hash, latest FROM audit_head WHERE id = 1"
+TAMPERING: tuple[tuple[str, ...], ...] = (
+    ("UPDATE audit SET prev = prev WHERE seq = (SELECT max(seq) FROM audit)",),
+    ("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)",),
+    (
+        """INSERT OR REPLACE INTO audit (seq, body, prev, hash)
+           SELECT seq, body, prev, hash FROM audit ORDER BY seq DESC LIMIT 1""",
+    ),
+)
 
 BUSY_MILLISECONDS = 10_000
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "fuse.sshfs", "fuse.glusterfs"})
 
 
-def reader(url: URL) -> AsyncEngine:
+def address(url: URL) -> URL:
+    """Return the address that is connected to. Raises ValueError, which says why, where it is none."""
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise ValueError("names no file, and a log that is gone with its process proves nothing")
+    return URL.create("sqlite+aiosqlite", database=url.database)
+
+
+def reader(address: URL) -> AsyncEngine:
     """Return an engine that can only read."""
-    return _engine(url, "BEGIN", "query_only=ON", pool_size=8, max_overflow=24)
+    return _engine(address, "BEGIN", "query_only=ON", pool_size=8, max_overflow=24)
 
 
-def writer(url: URL, *, foreign_keys: bool = True) -> AsyncEngine:
+def writer(address: URL, *, foreign_keys: bool = True) -> AsyncEngine:
     """Return the engine of the one writer; a migration that rebuilds tables runs without ``foreign_keys``."""
-    return _engine(url, "BEGIN IMMEDIATE", f"foreign_keys={int(foreign_keys)}", pool_size=1, max_overflow=0)
+    return _engine(address, "BEGIN IMMEDIATE", f"foreign_keys={int(foreign_keys)}", pool_size=1, max_overflow=0)
 
 
 def _engine(url: URL, begin: str, pragma: str, **pool: int) -> AsyncEngine:
@@ -57,10 +73,18 @@ def _engine(url: URL, begin: str, pragma: str, **pool: int) -> AsyncEngine:
     return engine
 
 
-async def fast(connection: AsyncConnection) -> Run:
+async def alone(connection: AsyncConnection) -> None:
+    """Do nothing: a writer is alone as soon as its transaction begins."""
+
+
+async def settle_rights(connection: AsyncConnection) -> None:
+    """Do nothing: a file has no roles."""
+
+
+async def fast(connection: AsyncConnection) -> Callable[..., Awaitable[Iterable[Any]]]:
     """Return a way to run a plain statement with one turn to the driver's thread, where SQLAlchemy takes four."""
     driver: Any = (await connection.get_raw_connection()).driver_connection
-    run: Run = driver.execute_fetchall
+    run: Callable[..., Awaitable[Iterable[Any]]] = driver.execute_fetchall
     return run
 
 
@@ -145,8 +169,43 @@ def is_duplicate(error: Exception) -> bool:
     return "UNIQUE" in text or "holds this already" in text
 
 
-def secure(path: Path) -> None:
+def is_refusal(error: Exception) -> bool:
+    """Whether a change was refused by a trigger of the log."""
+    return getattr(getattr(error, "orig", error), "sqlite_errorname", "") == "SQLITE_CONSTRAINT_TRIGGER"
+
+
+def is_lost(error: Exception) -> bool:
+    """Say no: there is no connection that could be lost, and what fails is not done."""
+    return False
+
+
+async def weakness(connection: AsyncConnection) -> str:
+    """Say nothing: the connections are set so that what is acknowledged is on the disk."""
+    return ""
+
+
+def version() -> str:
+    """Name the library that reaches the database, with its version."""
+    return f"SQLite {sqlite3.sqlite_version}"
+
+
+def is_new_enough() -> bool:
+    """Whether the library has all that the tables need."""
+    return sqlite3.sqlite_version_info >= (3, 37)
+
+
+def is_made(address: URL) -> bool:
+    """Whether the file is there."""
+    return _path(address).exists()
+
+
+def _path(address: URL) -> Path:
+    return Path(address.database or "").absolute()
+
+
+def secure(address: URL) -> None:
     """Make the file and its folder private before anything is written. Raises Refused where that cannot be."""
+    path = _path(address)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -173,6 +232,27 @@ def secure(path: Path) -> None:
             code="store_network",
             next_step="Name a file on a local disk in ASKFIRST_DATABASE_URL.",
         )
+
+
+@contextmanager
+def serving(address: URL, *, works: bool) -> Iterator[None]:
+    """Hold the lock of the one server of a file, whatever it does. Raises Refused where another holds it."""
+    secure(address)
+    lock = os.open(f"{_path(address)}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(lock, "r+", encoding="ascii", errors="replace") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            other = file.read(20).strip()
+            raise Refused(
+                f"Another server uses this database already{f', as process {other}' if other else ''}.",
+                code="already_serving",
+                next_step="Stop it first. Commands such as `askfirst request` may run beside it.",
+            ) from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
 
 
 def filesystem(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:

@@ -28,6 +28,7 @@ from app.store.tables import AUDIT, AUDIT_HEAD, DECISIONS, REQUESTS
 _ROWS = 500
 _MOST_DIFFERENCES = 100
 _NO_EVENT = (KeyError, TypeError, ValueError, AttributeError)  # what reading a forged event may raise
+_SECRETS = frozenset({"digest", "password_hash"})  # the log knows none of them, and an auditor may not read them
 _GENERATED = ("type", "at", "by", "request", "version", "service", "host")
 
 
@@ -52,20 +53,25 @@ class Report:
 
 async def verify(db: Database) -> Report:
     """Check the log and all that was derived from it, as of one moment."""
-    report, rebuilt = Report(), Rebuilt()
     async with db.read() as connection:
-        await _chain(connection, report, rebuilt)
-        if report.first_broken is None:
-            async for difference in _differences(connection, rebuilt):
-                report.differences.append(difference)
-                if len(report.differences) >= _MOST_DIFFERENCES:
-                    break
+        return await verify_on(connection)
+
+
+async def verify_on(connection: AsyncConnection) -> Report:
+    """The same, as a transaction sees it that is not committed yet."""
+    report, rebuilt = Report(), Rebuilt()
+    await _chain(connection, report, rebuilt)
+    if report.first_broken is None:
+        async for difference in _differences(connection, rebuilt):
+            report.differences.append(difference)
+            if len(report.differences) >= _MOST_DIFFERENCES:
+                break
     return report
 
 
 async def _chain(connection: AsyncConnection, report: Report, rebuilt: Rebuilt) -> None:
     here = Head(0, FIRST, 0.0)
-    async for row in _pages(connection, select(AUDIT), AUDIT.c.seq):
+    async for row in pages(connection, select(AUDIT), AUDIT.c.seq):
         if why := _fault(row, here):
             report.first_broken, report.why = here.seq + 1, why
             return
@@ -107,7 +113,8 @@ async def _differences(connection: AsyncConnection, rebuilt: Rebuilt) -> AsyncIt
         yield f"audit_head: latest is {latest!r}, the log says {rebuilt.latest!r}"
     for name in (each.name for each in fields(Rebuilt) if each.name != "latest"):
         table, expected = SQLModel.metadata.tables[name], getattr(rebuilt, name)
-        stored = [row._asdict() async for row in _pages(connection, select(table), *table.primary_key.columns)]
+        columns = [column for column in table.columns if column.name not in _SECRETS]
+        stored = [row._asdict() async for row in pages(connection, select(*columns), *table.primary_key.columns)]
         for difference in _compare(table, expected, stored):
             yield difference
     async for batch in _requests(connection):
@@ -123,7 +130,7 @@ async def _requests(connection: AsyncConnection) -> AsyncIterator[list[tuple[str
     """Yield the rows of some whole requests at a time."""
     batch: list[Any] = []
     wanted = select(AUDIT.c.request, AUDIT.c.version, AUDIT.c.seq, AUDIT.c.body).where(AUDIT.c.request.is_not(None))
-    async for row in _pages(connection, wanted, AUDIT.c.request, AUDIT.c.version):
+    async for row in pages(connection, wanted, AUDIT.c.request, AUDIT.c.version):
         if len(batch) >= _ROWS and row.request != batch[-1].request:
             yield _by_request(batch)
             batch = []
@@ -183,7 +190,7 @@ def _compare(table: Table, expected: Rows, stored: Iterable[dict[str, Any]]) -> 
     return differences
 
 
-async def _pages(connection: AsyncConnection, source: Any, *keys: Any) -> AsyncIterator[Any]:
+async def pages(connection: AsyncConnection, source: Any, *keys: Any) -> AsyncIterator[Any]:
     """Yield every row in the order of a unique key, a page at a time."""
     wanted = source.order_by(*keys).limit(_ROWS)
     rows = (await connection.execute(wanted)).all()

@@ -10,16 +10,18 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.errors import Broken
-from app.store import sqlite
+from app.store import dialect as dialects
 from app.store.log import Head, Tx
 
 T = TypeVar("T")
 
 _LARGEST_BATCH = 256
-_HEAD = "SELECT seq, hash, latest FROM audit_head WHERE id = 1"
+# Seconds between the looks at a database that went away in the middle of a commit: a quarter of a minute in all.
+_PAUSES = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+_HASH = "SELECT hash FROM audit WHERE seq = ?"
 _MOVE_HEAD = "UPDATE audit_head SET seq = ?, hash = ?, latest = ? WHERE id = 1"
 
 
@@ -29,6 +31,7 @@ class Writer:
     def __init__(self, engine: AsyncEngine) -> None:
         """Write through this engine, whose transactions begin by excluding every other writer."""
         self._engine = engine
+        self._dialect = dialects.of(engine)
         self._queue: deque[_Job] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -60,7 +63,7 @@ class Writer:
                 await self._commit(batch)
             except Exception as error:  # noqa: BLE001 - whatever it is, nothing was committed, and each caller is told
                 for job in batch:
-                    job.fail(error)
+                    job.fail(self._meaning(error))
             except asyncio.CancelledError:
                 for job in (*batch, *self._queue):
                     job.done.cancel()
@@ -68,21 +71,59 @@ class Writer:
                 raise
             else:
                 for job in batch:
-                    job.release()
+                    job.release(self._meaning)
+
+    def _meaning(self, error: Exception) -> Exception:
+        """Return what a caller is told of a failure: ours as it is, the database's in our words."""
+        if not isinstance(error, self._dialect.FAILURES):
+            return error
+        meaning = self._dialect.explain(error)
+        meaning.__cause__ = error
+        return meaning
 
     async def _commit(self, batch: list["_Job"]) -> None:
-        async with self._engine.begin() as connection:
-            run = await sqlite.fast(connection)
-            head = next((Head(*row) for row in await run(_HEAD)), None)
-            if head is None:
-                raise Broken(
-                    "The audit log has lost its head.", code="log_broken", next_step="Run `askfirst audit verify`."
-                )
-            tx = Tx(connection, run, head)
-            for job in batch:
-                await job.run(tx)
-            if tx.head.seq != head.seq:
-                await run(_MOVE_HEAD, (tx.head.seq, tx.head.hash, tx.head.latest))
+        moved: Head | None = None
+        try:
+            async with self._engine.connect() as connection:
+                transaction = await connection.begin()
+                tx = await self._begin(connection)
+                before = tx.head.seq
+                for job in batch:
+                    await job.run(tx)
+                if tx.head.seq != before:
+                    await tx.run(_MOVE_HEAD, (tx.head.seq, tx.head.hash, tx.head.latest))
+                    moved = tx.head
+                await transaction.commit()
+        except self._dialect.FAILURES as error:
+            if moved is None or not self._dialect.is_lost(error) or not await self._is_there(moved):
+                raise
+
+    async def _begin(self, connection: AsyncConnection) -> Tx:
+        """Read the head, which from now on nobody else moves."""
+        run = await self._dialect.fast(connection)
+        head = next((Head(*row) for row in await run(self._dialect.HEAD)), None)
+        if head is None:
+            raise Broken(
+                "The audit log has lost its head.", code="log_broken", next_step="Run `askfirst audit verify`."
+            )
+        return Tx(self._dialect, connection, run, head)
+
+    async def _is_there(self, head: Head) -> bool:
+        """Whether a commit whose acknowledgement was lost took place: its last event is in the log.
+
+        The head is locked first: a transaction that the server has not ended yet still holds it. Raises what the
+        database raises where it does not come back: then nobody knows.
+        """
+        for pause in _PAUSES:
+            await asyncio.sleep(pause)
+            try:
+                async with self._engine.begin() as connection:
+                    tx = await self._begin(connection)
+                    return [(head.hash,)] == [tuple(row) for row in await tx.run(_HASH, (head.seq,))]
+            except self._dialect.FAILURES as error:
+                if pause == _PAUSES[-1] or not self._dialect.is_lost(error):
+                    raise
+        return False
 
 
 class _Job:
@@ -106,20 +147,14 @@ class _Job:
             self.refusal = error
         await tx.run("RELEASE change")
 
-    def release(self) -> None:
+    def release(self, meaning: Callable[[Exception], Exception]) -> None:
         """Tell the caller, who may have gone."""
         if self.refusal is not None:
-            self.fail(self.refusal)
+            self.fail(meaning(self.refusal))
         elif not self.done.done():
             self.done.set_result(self.result)
 
     def fail(self, error: Exception) -> None:
         """Tell the caller that nothing of the change is there, and why."""
-        if self.done.done():
-            return
-        if isinstance(error, sqlite.FAILURES):
-            meaning = sqlite.explain(error)
-            meaning.__cause__ = error
-            self.done.set_exception(meaning)
-        else:
+        if not self.done.done():
             self.done.set_exception(error)

@@ -32,12 +32,14 @@ _CODES = {
     "too_many": 429,
     "throttled": 429,
     "registry_invalid": 422,
+    "store_away": 503,
     "store_busy": 503,
     "store_failed": 503,
     "store_io": 503,
     "store_missing": 503,
     "store_readonly": 503,
     "disk_full": 503,
+    "not_storable": 422,
 }
 _KINDS: tuple[tuple[type[AskfirstError], int], ...] = (
     (NotFound, 404),

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +19,7 @@ from app.store.engine import Database
 from tests.fakes.clock import FakeClock
 from tests.fakes.host import FakeHost
 from tests.fakes.hosts import FakeHosts
-from tests.integration.store.sample import made_once, open_copy
+from tests.integration.databases import Databases
 
 PATH = "/opt/pypnm-gui-lab"
 FIXED = '{"tftp": {"server": "172.22.147.18"}}'
@@ -108,21 +107,15 @@ class Stage:
         return await self.work(await self.approve(request))
 
 
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made_once(tmp_path_factory.mktemp("empty") / "askfirst.db")
-
-
 @asynccontextmanager
-async def staged(folder: Path, empty: Path) -> AsyncIterator[Stage]:
-    """Set a stage in a folder of its own."""
+async def staged(url: str, databases: Databases) -> AsyncIterator[Stage]:
+    """Set a stage on a database of its own."""
     clock = FakeClock()
     hosts = FakeHosts(clock)
     alpha = hosts.add("alpha")
     alpha.supervise()
     clock.advance(600)
-    url = f"sqlite:///{folder}/data/askfirst.db"
-    db = await open_copy(empty, url)
+    db = await databases.open(url)
     made = Stage(World(db, hosts, clock, News(), limits=Limits(), worker="one"), alpha, hosts, clock, url)
     for name in ("ada", "bo", "cy"):
         await made.add(name)
@@ -134,6 +127,6 @@ async def staged(folder: Path, empty: Path) -> AsyncIterator[Stage]:
 
 
 @pytest.fixture
-async def stage(tmp_path: Path, empty: Path) -> AsyncIterator[Stage]:
-    async with staged(tmp_path, empty) as made:
+async def stage(url: str, databases: Databases) -> AsyncIterator[Stage]:
+    async with staged(url, databases) as made:
         yield made

@@ -19,8 +19,8 @@ from app.flow.worker import RECHECK_SECONDS, Worker
 from app.store import history, notices, people, requests, services
 from app.store.verify import verify
 from tests.fakes.hosts import FakeHosts
+from tests.integration.databases import raw
 from tests.integration.flow.conftest import Stage
-from tests.integration.store.sample import raw
 
 GUI = "lab:pypnm-gui"
 

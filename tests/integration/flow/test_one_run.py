@@ -18,8 +18,8 @@ from app.store import requests
 from app.store.verify import verify
 from tests.fakes.cut import Cut
 from tests.fakes.hosts import FakeHosts
+from tests.integration.databases import disarmed
 from tests.integration.flow.conftest import Stage
-from tests.integration.store.sample import disarmed
 
 UNIT = "lab:pypnm-gui"
 

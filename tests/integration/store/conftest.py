@@ -1,26 +1,22 @@
-"""A database in a file of its own for each test; the suite runs on whatever `url` names."""
+"""A database of its own for each test, on both kinds."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from app.store.engine import Database
-from tests.integration.store.sample import made_once, open_copy
+from tests.integration.databases import Databases
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/data/askfirst.db"
-
-
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made_once(tmp_path_factory.mktemp("empty") / "askfirst.db")
-
-
-@pytest.fixture
-async def db(url: str, empty: Path) -> AsyncIterator[Database]:
-    opened = await open_copy(empty, url)
+async def db(url: str, databases: Databases) -> AsyncIterator[Database]:
+    opened = await databases.open(url)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def bare(url: str, databases: Databases) -> str:
+    """A database with nothing in it."""
+    databases.create(url)
+    return url

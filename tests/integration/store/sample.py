@@ -1,20 +1,17 @@
-"""What the tests of the store write: the events of a request's life, and a hand on the database that no rule holds."""
+"""What the tests of the store write: the events of a request's life."""
 
-import asyncio
-import shutil
-import sqlite3
-from collections.abc import Awaitable, Callable
-from contextlib import closing
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from app.core.commitment import Text
 from app.core.events import Approved, Asked, Blocked, Cancelled, Denied, RunStarted, Verified
 from app.core.lifecycle import Request
-from app.store import requests
-from app.store.engine import Database, open_database
+from app.core.policy import Policy, Role
+from app.core.registry import Registry, difference
+from app.core.service import Host, Service
+from app.store import freezes, people, requests, services, tokens
+from app.store.engine import Database
 from app.store.log import Tx, body_for
 
 NOW = 1769508900.25
@@ -105,39 +102,36 @@ async def note(db: Database, event_id: str = "", at: float = NOW) -> int:
     return await db.write(change)
 
 
-def raw(url: str, *statements: str | tuple[str, tuple[Any, ...]]) -> list[Any]:
-    """Run SQL past all of Askfirst's code, as whoever can write the file could, and return the last one's rows."""
-    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
-        rows: list[Any] = []
-        for statement in statements:
-            sql, values = (statement, ()) if isinstance(statement, str) else statement
-            rows = connection.execute(sql, values).fetchall()
-        return rows
-
-
-def disarmed(url: str, *statements: str | tuple[str, tuple[Any, ...]]) -> list[Any]:
-    """The same as the database's owner could, who drops the triggers first."""
-    triggers = raw(url, "SELECT name FROM sqlite_master WHERE type = 'trigger'")
-    return raw(
-        url, *(f"DROP TRIGGER {name}" for (name,) in triggers), "PRAGMA ignore_check_constraints=ON", *statements
+async def everything(db: Database) -> None:
+    """Write something of every kind that the log knows."""
+    await people.add(
+        db,
+        person_id="ada",
+        name="Ada",
+        email="ada@example.org",
+        roles=[Role.ADMIN, Role.EDITOR],
+        groups=["lab-team"],
+        password_hash=None,
+        event_id="p1",
+        by="setup",
+        at=NOW,
     )
-
-
-def made_once(file: Path, fill: Callable[[Database], Awaitable[None]] | None = None) -> Path:
-    """Make a database that tests take copies of: migrating and filling one takes longer than most of them do."""
-
-    async def make() -> None:
-        db = await open_database(f"sqlite:///{file}")
-        if fill is not None:
-            await fill(db)
-        await db.close()
-
-    asyncio.run(make())
-    return file
-
-
-async def open_copy(file: Path, url: str) -> Database:
-    place = Path(url.removeprefix("sqlite:///"))
-    place.parent.mkdir(mode=0o700, exist_ok=True)
-    shutil.copy(file, place)
-    return await open_database(url)
+    rights: dict[str, Any] = {"roles": [Role.ADMIN], "groups": ["lab-team", "night"], "is_enabled": True}
+    await people.set_rights(db, "ada", **rights, event_id="p2", by="ada", at=NOW + 60)
+    await tokens.create(db, "ada", "ci", ["ask"], token_id="t1", event_id="t1", by="ada", at=NOW)
+    await tokens.create(db, "ada", "ci", ["read"], token_id="t2", event_id="t2", by="ada", at=NOW)
+    await tokens.revoke(db, "t2", event_id="t3", by="ada", at=NOW)
+    host = Host("alpha", "10.0.0.5", "production", ("ssh-ed25519 AAAA",))
+    service = Service("gui", "alpha", "lab-team", "supervisor", "lab:gui", ports=(5050,))
+    wanted = Registry((host,), (service,), (Policy(environment="production", groups=("lab-team",)),))
+    changes = difference(Registry(), wanted)
+    await services.apply(db, changes, base_revision=0, event_id="r1", by="ada", at=NOW)
+    less = difference(wanted, Registry((host,)))
+    proposal: dict[str, Any] = {"base_revision": 1, "by": "ada", "at": NOW}
+    await services.propose(db, less, proposal_id="pr1", note="why", event_id="r2", **proposal)
+    await services.propose(db, less, proposal_id="pr2", event_id="r3", **proposal)
+    await services.withdraw(db, "pr2", event_id="r4", by="bo", at=NOW)
+    await freezes.freeze(db, "host:alpha", reason="calm", event_id="f1", by="ada", at=NOW)
+    request = await waiting(db, "01A")
+    await requests.append(db, request, approved())
+    await waiting(db, "01B", asked("other"))

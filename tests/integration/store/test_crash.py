@@ -9,7 +9,8 @@ import pytest
 
 from app.store.engine import open_database
 from app.store.verify import verify
-from tests.integration.store.sample import note, raw
+from tests.integration.databases import raw
+from tests.integration.store.sample import note
 
 ROOT = Path(__file__).parents[3]
 ROUNDS = 3
@@ -25,7 +26,8 @@ async def _writer(url: str, name: str) -> asyncio.subprocess.Process:
 
 @pytest.mark.law(10)
 @pytest.mark.threat("F5")
-async def test_no_acknowledged_row_is_lost_when_writers_are_killed(url: str) -> None:
+async def test_no_acknowledged_row_is_lost_when_writers_are_killed(bare: str) -> None:
+    url = bare
     await (await open_database(url)).close()
     acknowledged: set[str] = set()
     for turn in range(ROUNDS):

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import Broken, Refused
-from app.store import sqlite
+from app.store import dialect, sqlite
 from app.store.engine import Database, lock_for_serving, open_database
-from tests.integration.store.sample import note, raw
+from tests.integration.databases import file, raw
+from tests.integration.store.sample import note
 
 
 def _mode(path: Path) -> int:
@@ -16,31 +17,32 @@ def _mode(path: Path) -> int:
 
 
 def _files(url: str) -> list[Path]:
-    return sorted(Path(url.removeprefix("sqlite:///")).parent.iterdir())
+    return sorted(file(url).parent.iterdir())
 
 
 @pytest.mark.threat("L6")
-async def test_all_that_it_makes_belongs_to_one_user_alone(url: str) -> None:
+@pytest.mark.only("sqlite")
+async def test_all_that_it_makes_belongs_to_one_user_alone(bare: str) -> None:
     before = os.umask(0)
     try:
-        db = await open_database(url)
+        db = await open_database(bare)
         await note(db)
-        files = _files(url)
-        assert [file.name for file in files] == ["askfirst.db", "askfirst.db-shm", "askfirst.db-wal"]
-        assert {_mode(file) for file in files} == {0o600}
+        files = _files(bare)
+        assert [each.name for each in files] == ["askfirst.db", "askfirst.db-shm", "askfirst.db-wal"]
+        assert {_mode(each) for each in files} == {0o600}
         assert _mode(files[0].parent) == 0o700
         await db.close()
     finally:
         os.umask(before)
 
 
+@pytest.mark.only("sqlite")
 @pytest.mark.threat("L6")
-async def test_a_database_that_others_can_read_is_made_private_before_anything_is_written(url: str) -> None:
-    await (await open_database(url)).close()
-    (file,) = _files(url)
-    file.chmod(0o644)
-    db = await open_database(url)
-    assert _mode(file) == 0o600
+async def test_a_database_that_others_can_read_is_made_private_before_anything_is_written(bare: str) -> None:
+    await (await open_database(bare)).close()
+    file(bare).chmod(0o644)
+    db = await open_database(bare)
+    assert _mode(file(bare)) == 0o600
     await db.close()
 
 
@@ -55,46 +57,65 @@ async def test_a_folder_in_which_anybody_may_write_is_refused(tmp_path: Path) ->
 
 
 @pytest.mark.threat("G7")
-async def test_a_schema_newer_than_the_code_is_refused_with_a_sentence(url: str) -> None:
-    await (await open_database(url)).close()
-    raw(url, "UPDATE alembic_version SET version_num = '9999'")
+async def test_a_schema_newer_than_the_code_is_refused_with_a_sentence(bare: str) -> None:
+    await (await open_database(bare)).close()
+    raw(bare, "UPDATE alembic_version SET version_num = '9999'")
     for upgrade in (True, False):
         with pytest.raises(Refused, match="newer version of Askfirst") as refused:
-            await open_database(url, upgrade=upgrade)
+            await open_database(bare, upgrade=upgrade)
         assert refused.value.code == "schema_newer"
 
 
 @pytest.mark.threat("G7")
-async def test_a_schema_older_than_the_code_is_refused_where_no_upgrade_was_asked_for(url: str) -> None:
+async def test_a_schema_older_than_the_code_is_refused_where_no_upgrade_was_asked_for(bare: str) -> None:
     with pytest.raises(Refused) as refused:
-        await open_database(url, upgrade=False)
+        await open_database(bare, upgrade=False)
     assert (refused.value.code, "askfirst db upgrade" in refused.value.next_step) == ("schema_older", True)
 
 
-async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(url: str) -> None:
-    file = Path(url.removeprefix("sqlite:///"))
-    file.parent.mkdir()
-    file.write_bytes(b"a letter to my aunt " * 100)
+@pytest.mark.only("sqlite")
+async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(bare: str) -> None:
+    file(bare).parent.mkdir()
+    file(bare).write_bytes(b"a letter to my aunt " * 100)
     with pytest.raises(Broken) as broken:
-        await open_database(url)
+        await open_database(bare)
     assert broken.value.code == "store_not_ours"
-    assert file.read_bytes() == b"a letter to my aunt " * 100
+    assert file(bare).read_bytes() == b"a letter to my aunt " * 100
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "postgresql://x/y", "nonsense", "sqlite:///file:x"])
-async def test_an_address_that_names_no_file_is_refused(url: str) -> None:
+@pytest.mark.parametrize(
+    "address",
+    [
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:///file:x",
+        "nonsense",
+        "mysql://x/y",
+        "postgresql://x",
+        "postgresql+psycopg2://x/y",
+        "postgresql+asyncpg://x/y",
+    ],
+)
+async def test_an_address_that_names_no_database_of_ours_is_refused(address: str) -> None:
     with pytest.raises(Refused) as refused:
-        await open_database(url)
+        await open_database(address)
     assert refused.value.code == "database_url"
 
 
 @pytest.mark.threat("G8")
-async def test_a_second_server_on_the_same_database_is_refused_while_the_first_lives(url: str) -> None:
-    with lock_for_serving(url):
-        with pytest.raises(Refused, match=f"as process {os.getpid()}") as refused, lock_for_serving(url):
+async def test_a_second_server_on_the_same_database_is_refused_while_the_first_lives(bare: str) -> None:
+    with lock_for_serving(bare):
+        with pytest.raises(Refused, match="Another server") as refused, lock_for_serving(bare):
             pass
         assert refused.value.code == "already_serving"
-    with lock_for_serving(url):
+    with lock_for_serving(bare):
+        pass
+
+
+@pytest.mark.only("sqlite")
+@pytest.mark.threat("G8")
+async def test_the_first_server_is_named_by_its_process(bare: str) -> None:
+    with lock_for_serving(bare), pytest.raises(Refused, match=f"as process {os.getpid()}"), lock_for_serving(bare):
         pass
 
 
@@ -105,6 +126,28 @@ def test_the_file_system_of_a_folder_is_the_innermost_mount_that_holds_it(tmp_pa
     mounts.write_text(f"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:9 / {tmp_path} rw - {line}\n")
     assert sqlite.filesystem(tmp_path / "data", mounts) == kind
     assert sqlite.filesystem(Path("/nowhere"), mounts) == "ext4"
+
+
+@pytest.mark.threat("L6")
+@pytest.mark.parametrize(
+    ("address", "mode"),
+    [
+        ("postgresql://db.example.org/askfirst", "verify-full"),
+        ("postgresql://db.example.org/askfirst?sslmode=require", "require"),
+        ("postgresql:///askfirst?host=db.example.org", "verify-full"),
+        ("postgresql:///askfirst?host=/run/postgresql", None),
+        ("postgresql://localhost/askfirst", None),
+        ("postgresql:///askfirst", None),
+    ],
+)
+def test_a_server_over_the_network_must_prove_who_it_is(address: str, mode: str | None) -> None:
+    _, found = dialect.find(address)
+    assert (found.query.get("sslmode"), found.drivername) == (mode, "postgresql+psycopg")
+
+
+@pytest.mark.threat("A10")
+def test_a_password_in_the_address_is_never_shown() -> None:
+    assert "guess" not in dialect.shown("postgresql://askfirst_app:guess@db.example.org/askfirst")
 
 
 @pytest.mark.threat("B16")

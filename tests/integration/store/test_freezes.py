@@ -8,7 +8,8 @@ from app.store.engine import Database
 from app.store.freezes import sentence
 from app.store.output import CAP_BYTES
 from app.store.verify import verify
-from tests.integration.store.sample import NOW, fresh_id, raw
+from tests.integration.databases import raw
+from tests.integration.store.sample import NOW, fresh_id
 from tests.integration.store.test_people import add
 
 

@@ -7,7 +7,6 @@ import io
 import json
 import random
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from app.store import history, requests
 from app.store.engine import Database
 from app.store.listing import Filter
 from app.store.verify import verify
+from tests.integration.databases import Databases, raw
 from tests.integration.store.sample import (
     NOW,
     approved,
@@ -26,9 +26,6 @@ from tests.integration.store.sample import (
     asked,
     blocked,
     denied,
-    made_once,
-    open_copy,
-    raw,
     verified,
 )
 from tests.integration.store.test_people import add
@@ -61,14 +58,9 @@ async def _fill(db: Database) -> None:
         await _one(db, number)
 
 
-@pytest.fixture(scope="session")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made_once(tmp_path_factory.mktemp("full") / "askfirst.db", _fill)
-
-
 @pytest.fixture
-async def filled(url: str, full: Path) -> AsyncIterator[Database]:
-    opened = await open_copy(full, url)
+async def filled(url: str, databases: Databases) -> AsyncIterator[Database]:
+    opened = await databases.open(url, _fill)
     yield opened
     await opened.close()
 
@@ -120,8 +112,8 @@ async def test_pages_counts_and_exports_hold_exactly_what_the_filter_asks_for(
 async def test_a_common_word_is_searched_as_well_as_a_rare_one(filled: Database, url: str) -> None:
     raw(
         url,
-        "CREATE VIEW n AS WITH RECURSIVE n(x) AS (SELECT 999 UNION ALL SELECT x + 1 FROM n LIMIT 3000) SELECT x FROM n",
-        "INSERT INTO words SELECT word, x FROM n, (SELECT 'because' AS word UNION SELECT 'usual' UNION SELECT 'rare')",
+        "CREATE TABLE n AS WITH RECURSIVE n(x) AS (SELECT 1 UNION SELECT x + 1 FROM n WHERE x < 3000) SELECT x FROM n",
+        "INSERT INTO words SELECT w, x + 998 FROM n, (SELECT 'because' w UNION SELECT 'usual' UNION SELECT 'rare') s",
     )
     for wanted, fits in FILTERS:
         assert await _all(filled, wanted) == [number for number in reversed(range(COUNT)) if fits(number)]

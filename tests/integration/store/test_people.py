@@ -11,7 +11,8 @@ from app.store import people, sessions, tokens
 from app.store.engine import Database, open_database
 from app.store.people import Account
 from app.store.verify import verify
-from tests.integration.store.sample import NOW, fresh_id, raw
+from tests.integration.databases import raw
+from tests.integration.store.sample import NOW, fresh_id
 
 
 async def add(db: Database, person_id: str = "ada", **other: Any) -> Account:
@@ -120,7 +121,7 @@ async def test_neither_session_nor_token_outlives_the_right_to_sign_in(db: Datab
     await add(db)
     secret = await sessions.open_session(db, "ada", NOW, event_id=fresh_id())
     token = await tokens.create(db, "ada", "ci", ["ask"], token_id="t", by="ada", at=NOW, event_id=fresh_id())
-    raw(url, "UPDATE people SET is_enabled = 0")
+    raw(url, "UPDATE people SET is_enabled = false")
     assert await sessions.person_of(db, secret, NOW) is None
     assert await tokens.owner_of(db, token) is None
 

@@ -14,7 +14,8 @@ from app.store import history, services
 from app.store.engine import Database, open_database
 from app.store.entries import change_dict, change_of, entry_dict, entry_of
 from app.store.verify import verify
-from tests.integration.store.sample import NOW, fresh_id, raw
+from tests.integration.databases import raw
+from tests.integration.store.sample import NOW, fresh_id
 
 HOST = Host("alpha", "10.0.0.5", "production", ("ssh-ed25519 AAAA", "ssh-rsa BBBB"), port=2222, jump="bastion")
 SERVICE = Service(

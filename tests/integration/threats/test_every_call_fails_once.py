@@ -7,7 +7,6 @@ says "not run" has not run, and one that ran is not given up.
 
 import asyncio
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from app.flow.ports import World
 from app.flow.worker import Worker
 from app.store import requests
 from app.store.verify import verify
+from tests.integration.databases import Databases
 from tests.integration.flow.conftest import Stage, staged
 from tests.integration.threats.faults import Fault, How, Killed, faulty
 
@@ -102,6 +102,23 @@ async def _hold(stage: Stage, request: Request, fault: Fault) -> None:
     assert (await verify(stage.db)).is_whole, what
 
 
+async def _each_call(databases: Databases, how: How) -> None:
+    """Fail every call once, each on a stage of its own."""
+    struck: list[str] = []
+    for number in range(1, 500):
+        fault = Fault(number, how)
+        url = databases.place()
+        async with staged(url, databases) as stage:
+            request = await asyncio.wait_for(_live(stage, fault), 30)
+            await _hold(stage, request, fault)
+        databases.drop(url)
+        if not fault.struck:
+            break
+        struck.append(fault.struck)
+    assert {"write", "probe", "check", "restart", "restart: Started", "restart: Exited"} <= set(struck)
+    assert struck.count("write") == 10  # asked, proved, approved, …: a test that struck fewer would prove less
+
+
 @pytest.mark.law(6)
 @pytest.mark.law(10)
 @pytest.mark.law(12)
@@ -119,20 +136,13 @@ async def _hold(stage: Stage, request: Request, fault: Fault) -> None:
 @pytest.mark.threat("T13")
 @pytest.mark.threat("T14")
 @pytest.mark.threat("T15")
+@pytest.mark.only("sqlite")
 @pytest.mark.parametrize("how", list(How))
-async def test_whatever_call_fails_once_the_end_is_true_and_nothing_ran_twice(
-    tmp_path: Path, empty: Path, how: How
-) -> None:
-    struck: list[str] = []
-    for number in range(1, 500):
-        fault = Fault(number, how)
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        async with staged(folder, empty) as stage:
-            request = await asyncio.wait_for(_live(stage, fault), 30)
-            await _hold(stage, request, fault)
-        if not fault.struck:
-            break
-        struck.append(fault.struck)
-    assert {"write", "probe", "check", "restart", "restart: Started", "restart: Exited"} <= set(struck)
-    assert struck.count("write") == 10  # asked, proved, approved, …: a test that struck fewer would prove less
+async def test_whatever_call_fails_once_the_end_is_true_and_nothing_ran_twice(databases: Databases, how: How) -> None:
+    await _each_call(databases, how)
+
+
+@pytest.mark.only("postgresql")
+@pytest.mark.threat("G4")
+async def test_an_answer_that_is_lost_once_makes_no_second_run_on_a_server_either(databases: Databases) -> None:
+    await _each_call(databases, How.UNACKNOWLEDGED)

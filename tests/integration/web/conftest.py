@@ -17,8 +17,8 @@ from app.flow.ids import new_id
 from app.flow.ports import Limits, News, World
 from app.settings import Settings
 from app.store import sessions
-from app.store.engine import open_database
 from app.web.setup import install
+from tests.integration.databases import Databases
 from tests.integration.web.seed import PASSWORD, Seed, plant
 
 BASE = "http://127.0.0.1:8770"
@@ -61,8 +61,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def world(tmp_path: Path, clock: Clock) -> AsyncIterator[World]:
-    db = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'askfirst.db'}")
+async def world(url: str, databases: Databases, clock: Clock) -> AsyncIterator[World]:
+    db = await databases.open(url)
     hosts: Any = Dark()
     yield World(db=db, hosts=hosts, clock=clock, news=News(), limits=Limits(), worker="test:1")
     await db.close()

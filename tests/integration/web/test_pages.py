@@ -5,9 +5,7 @@ import html
 import io
 import json
 import re
-import sqlite3
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +15,7 @@ from app.core.warrant import digest_of, read
 from app.flow import freeze
 from app.flow.ports import World
 from app.store import requests
+from tests.integration.databases import disarmed, raw
 from tests.integration.web.conftest import Clock
 from tests.integration.web.seed import PEOPLE, Seed
 
@@ -282,16 +281,11 @@ async def test_an_odd_address_is_no_error(browser: Make, seed: Seed, path: str) 
     assert (await (await browser("root")).get(path)).status_code == 200
 
 
-async def test_the_auditor_verifies_the_log_and_sees_the_first_broken_row(
-    browser: Make, tmp_path: Path, seed: Seed
-) -> None:
+async def test_the_auditor_verifies_the_log_and_sees_the_first_broken_row(browser: Make, url: str, seed: Seed) -> None:
     await seed.waiting()
     odo = await browser("odo")
     assert "Whole:" in words((await odo.post("/audit/verify")).text)
-    with sqlite3.connect(tmp_path / "askfirst.db") as file:
-        for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            file.execute(f'DROP TRIGGER "{name}"')
-        file.execute("UPDATE audit SET body = CAST(replace(body, 'requester', 'approver') AS BLOB) WHERE seq = 2")
+    disarmed(url, "UPDATE audit SET body = CAST(replace(body, 'requester', 'approver') AS BLOB) WHERE seq = 2")
     assert "Broken at row 2." in words((await odo.post("/audit/verify")).text)
 
 
@@ -363,11 +357,10 @@ async def test_a_token_is_shown_once_and_can_be_ended_by_its_owner_only(
 
 
 async def test_a_request_whose_texts_were_deleted_still_has_its_page(
-    browser: Make, world: World, tmp_path: Path, seed: Seed
+    browser: Make, world: World, url: str, seed: Seed
 ) -> None:
     waiting = await seed.waiting()
-    with sqlite3.connect(tmp_path / "askfirst.db") as file:
-        file.execute("DELETE FROM texts")
+    raw(url, "DELETE FROM texts")
     assert await requests.text(world.db, waiting.reason_text) is None
     page = await (await browser("bo")).get(f"/requests/{waiting.id}")
     assert page.status_code == 200

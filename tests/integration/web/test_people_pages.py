@@ -1,7 +1,6 @@
 """People and the first run: what an admin may, and the one-time link."""
 
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +10,7 @@ from app.core.policy import Role
 from app.flow.people import setup_link
 from app.flow.ports import Limits, News, World
 from app.store import people
-from app.store.engine import open_database
+from tests.integration.databases import Databases
 from tests.integration.web.conftest import BASE, Browser, Clock, Dark, application
 from tests.integration.web.seed import PASSWORD, Seed
 
@@ -81,8 +80,8 @@ async def test_nobody_else_changes_people(browser: Make, world: World, seed: See
 
 
 @pytest.fixture
-async def empty(tmp_path: Path, clock: Clock) -> AsyncIterator[World]:
-    db = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'new.db'}")
+async def empty(url: str, databases: Databases, clock: Clock) -> AsyncIterator[World]:
+    db = await databases.open(url)
     hosts: Any = Dark()
     yield World(db=db, hosts=hosts, clock=clock, news=News(), limits=Limits(), worker="test:1")
     await db.close()

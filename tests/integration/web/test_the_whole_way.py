@@ -5,7 +5,6 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +17,10 @@ from app.flow.limits import probes
 from app.flow.ports import Limits, News, World
 from app.flow.worker import Worker
 from app.store import requests, services
-from app.store.engine import open_database
 from tests.fakes.clock import FakeClock
 from tests.fakes.host import FakeHost
 from tests.fakes.hosts import FakeHosts
+from tests.integration.databases import Databases
 from tests.integration.web.seed import Seed
 from tests.integration.web.test_pages import words
 
@@ -38,8 +37,8 @@ def hosts() -> FakeHosts:
 
 
 @pytest.fixture
-async def world(tmp_path: Path, hosts: FakeHosts) -> AsyncIterator[World]:
-    db = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'askfirst.db'}")
+async def world(url: str, databases: Databases, hosts: FakeHosts) -> AsyncIterator[World]:
+    db = await databases.open(url)
     yield World(db=db, hosts=hosts, clock=hosts.clock, news=News(), limits=Limits(), worker="test:1")
     await db.close()
 

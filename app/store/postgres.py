@@ -1,0 +1,289 @@
+"""What is PostgreSQL's own: its connections, its locks, and what its errors mean. Nothing else here names a setting.
+
+The database's triggers and generated columns stand in the migrations, its roles in ``roles``. Every writer begins by
+locking the log's head: of all replicas one writes at a time, each sees what the one before committed, and no two can
+wait for each other. A writer that was stopped in the middle is ended by the server, so that it holds up nobody.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from functools import cache
+from typing import Any
+
+import psycopg
+from sqlalchemy import event, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.core.errors import AskfirstError, Broken, Refused
+from app.store import roles
+
+FAILURES: tuple[type[Exception], ...] = (DBAPIError, psycopg.Error)
+CONSTRAINTS: tuple[type[Exception], ...] = (IntegrityError, psycopg.IntegrityError)
+HEAD = "SELECT seq, hash, latest FROM audit_head WHERE id = 1 FOR UPDATE"
+TAMPERING: tuple[tuple[str, ...], ...] = (
+    ("UPDATE audit SET prev = prev WHERE seq = (SELECT max(seq) FROM audit)",),
+    ("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)",),
+    ("TRUNCATE audit",),
+    # Only the database's administrator may say the first of these; the trigger must hold even then.
+    ("SET LOCAL session_replication_role = replica", "DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)"),
+)
+
+_SERVING, _MIGRATING = 0x61736B31, 0x61736B32  # two numbers of our own for advisory locks
+_LOCAL = frozenset({"", "localhost", "127.0.0.1", "::1"})
+# Seconds. A dead line is noticed within a quarter of a minute, whatever the system's own patience is.
+_CONNECT: Mapping[str, Any] = {
+    "application_name": "askfirst",
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+_READS = ("SET default_transaction_read_only = on", "SET default_transaction_isolation = 'repeatable read'")
+_WRITES = (
+    "SET default_transaction_isolation = 'read committed'",
+    "SET lock_timeout = '10s'",
+    "SET idle_in_transaction_session_timeout = '10s'",
+    # Whatever the server is set to: what we say is durable is. A stronger setting than `on` stays.
+    """SELECT set_config('synchronous_commit', 'on', false)
+       WHERE current_setting('synchronous_commit') IN ('off', 'local')""",
+)
+
+
+def address(url: URL) -> URL:
+    """Return the address that is connected to. Over a network the server must prove itself, unless the URL says not.
+
+    Raises ValueError, which says why, where it is none.
+    """
+    if url.drivername not in {"postgresql", "postgresql+psycopg"}:
+        raise ValueError(f"names the driver {url.get_driver_name()}, and Askfirst has psycopg")
+    if not url.database:
+        raise ValueError("names no database of the server")
+    hosts = [url.host or "", *_listed(url.query.get("host", ()))]
+    if "sslmode" not in url.query and not all(host in _LOCAL or host.startswith("/") for host in hosts):
+        url = url.update_query_dict({"sslmode": "verify-full"})
+    return url.set(drivername="postgresql+psycopg")
+
+
+def _listed(value: str | tuple[str, ...]) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def is_made(address: URL) -> bool:
+    """Say yes: a database is made by the server's administrator."""
+    return True
+
+
+def secure(address: URL) -> None:
+    """Make nothing private: what lies on the server's disk is the server's."""
+
+
+@contextmanager
+def serving(address: URL, *, works: bool) -> Iterator[None]:
+    """Hold the lock of the one worker; servers without one may be as many as you like. Raises Refused where another
+    holds it.
+    """
+    if not works:
+        yield
+        return
+    try:
+        connection = psycopg.connect(_conninfo(address), autocommit=True, **_CONNECT)
+    except psycopg.Error as error:
+        raise explain(error) from error
+    with contextlib.closing(connection):
+        if connection.execute("SELECT pg_try_advisory_lock(%s, 0)", (_SERVING,)).fetchone() != (True,):
+            raise Refused(
+                "Another server works on this database already.",
+                code="already_serving",
+                next_step="Stop it first, or start this one with ASKFIRST_ROLE=web.",
+            )
+        yield
+
+
+def _conninfo(address: URL) -> str:
+    return address.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def reader(address: URL) -> AsyncEngine:
+    """Return an engine that can only read; each transaction sees one snapshot."""
+    return _engine(address, _READS, pool_size=8, max_overflow=8)
+
+
+def writer(address: URL, *, foreign_keys: bool = True) -> AsyncEngine:
+    """Return the engine of the one writer of this process; PostgreSQL alters a table without rebuilding it."""
+    return _engine(address, _WRITES, pool_size=1, max_overflow=0)
+
+
+def _engine(address: URL, settings: Iterable[str], **pool: int) -> AsyncEngine:
+    engine = create_async_engine(address, connect_args=dict(_CONNECT), pool_pre_ping=True, **pool)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, record: object) -> None:
+        cursor = connection.cursor()
+        for each in settings:
+            cursor.execute(each)
+        cursor.close()
+        connection.commit()
+
+    return engine
+
+
+async def alone(connection: AsyncConnection) -> None:
+    """Let nobody else change the tables until the transaction ends: replicas that start together migrate once."""
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:ours, 0)").bindparams(ours=_MIGRATING))
+
+
+async def settle_rights(connection: AsyncConnection) -> None:
+    """Give each role what it may do with the tables, where the roles are there and the tables are ours to give."""
+    await roles.grant(connection)
+
+
+async def fast(connection: AsyncConnection) -> Callable[..., Awaitable[Iterable[Any]]]:
+    """Return a way to run a plain statement that leaves SQLAlchemy out."""
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+
+    async def run(statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        cursor = await driver.execute(_placed(statement), values)
+        return await cursor.fetchall() if cursor.description else []
+
+    return run
+
+
+@cache
+def _placed(statement: str) -> str:
+    return statement.replace("?", "%s")
+
+
+@asynccontextmanager
+async def deadline(connection: AsyncConnection, seconds: float) -> AsyncIterator[None]:
+    """End each statement of this transaction after so many seconds."""
+    limit = text("SELECT set_config('statement_timeout', :limit, true)")
+    await connection.execute(limit.bindparams(limit=f"{seconds * 1000:.0f}"))
+    yield
+
+
+def explain(error: Exception) -> AskfirstError:
+    """Say what a failure of the database means, and what to do next."""
+    if is_lost(error):
+        return Broken(
+            f"The database does not answer: {_said(error)}.",
+            code="store_away",
+            next_step="Look whether PostgreSQL runs, and whether ASKFIRST_DATABASE_URL names it. Askfirst goes on by "
+            "itself once it answers; then look what stands there before you repeat anything.",
+        )
+    cause = getattr(error, "orig", error)
+    if isinstance(cause, psycopg.DataError):
+        return Refused(
+            "The database holds no text with a NUL character and no number as large as that.",
+            code="not_storable",
+            next_step="Ask for something else.",
+        )
+    state = getattr(cause, "sqlstate", None) or ""
+    kind, code, message, next_step = next(
+        (row for key, row in _MEANING.items() if state.startswith(key)),
+        (Broken, "store_failed", f"The database failed: {_said(error)}.", "Run `askfirst doctor`."),
+    )
+    return kind(message, code=code, next_step=next_step)
+
+
+_BUSY: tuple[type[AskfirstError], str, str, str] = (
+    Refused,
+    "store_busy",
+    "Another process holds the database: nothing was recorded.",
+    "Try again. If it stays so, look for a session that hangs in pg_stat_activity.",
+)
+_MEANING: dict[str, tuple[type[AskfirstError], str, str, str]] = {
+    "53100": (
+        Broken,
+        "disk_full",
+        "The disk is full: nothing was recorded, so nothing was done.",
+        "Free space on the disk that holds the database, then repeat what you did.",
+    ),
+    "53": (
+        Broken,
+        "store_away",
+        "The database has no connection or memory left for us: nothing was recorded.",
+        "Raise max_connections, or stop what uses them, then repeat what you did.",
+    ),
+    "55P03": _BUSY,
+    "40": _BUSY,
+    "57014": (
+        Refused,
+        "too_slow",
+        "The search took too long and was stopped.",
+        "Narrow it: name a service, a host or a shorter time.",
+    ),
+    "25006": (
+        Broken,
+        "store_readonly",
+        "The database cannot be written: nothing was recorded.",
+        "Name the primary server in ASKFIRST_DATABASE_URL, not a standby.",
+    ),
+    "42501": (
+        Broken,
+        "store_rights",
+        "The database's role may not do this: nothing was recorded.",
+        "Change the tables as the migrator: `askfirst db upgrade`. `askfirst db roles` says which role may do what.",
+    ),
+    "58": (
+        Broken,
+        "store_io",
+        "The disk that holds the database failed.",
+        "Look at the server's own log, then run `askfirst audit verify`.",
+    ),
+    "XX": (
+        Broken,
+        "store_corrupt",
+        "The database's files are damaged.",
+        "Stop Askfirst and restore the database from a backup.",
+    ),
+}
+
+
+# The server shut down, crashed, starts up, or ended our session because it was idle.
+_ENDED = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
+
+
+def _said(error: Exception) -> str:
+    """Return what the server said, or the last line of what the library says of a server that it did not reach."""
+    cause = getattr(error, "orig", error)
+    diag = getattr(cause, "diag", None)
+    lines = (getattr(diag, "message_primary", None) or str(cause)).strip().splitlines()
+    return lines[-1].strip().rstrip(".") if lines else type(cause).__name__
+
+
+def is_duplicate(error: Exception) -> bool:
+    """Whether a row was refused because a unique value is taken."""
+    return getattr(getattr(error, "orig", error), "sqlstate", None) == "23505"
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether a change was refused by a trigger of the log (its state is our own), or by the role's rights."""
+    return getattr(getattr(error, "orig", error), "sqlstate", None) in {"23AF1", "42501"}
+
+
+def is_lost(error: Exception) -> bool:
+    """Whether the connection was lost, or never made: what was sent last may be done, or not."""
+    cause = getattr(error, "orig", error)
+    if isinstance(cause, psycopg.InterfaceError):
+        return True
+    state = getattr(cause, "sqlstate", None)
+    if state is None:
+        return isinstance(cause, psycopg.OperationalError)
+    return state.startswith("08") or state in _ENDED
+
+
+async def weakness(connection: AsyncConnection) -> str:
+    """Say what about the server or our role there makes the log less durable than it could be, or nothing."""
+    settings = text("SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'")
+    if off := (await connection.scalars(settings)).all():
+        return f"the server runs with {' and '.join(off)} off: a power cut can lose what was acknowledged"
+    return await roles.weakness(connection)
+
+
+def version() -> str:
+    """Name the library that reaches the database, with its version."""
+    return f"psycopg {psycopg.__version__}"
