@@ -63,6 +63,7 @@ REACHED = {
     "E11": "a probe that hangs, or answers in another language",
     "F1": "rows of the log are edited, deleted, inserted, swapped or cut",
     "F2": "INSERT OR REPLACE on the log",
+    "F3": "the application's own account changes the log on PostgreSQL",
     "F4": "the log cannot be written: nothing happens, and it is said",
     "F5": "an effect without its event",
     "F10": "a secret that is guessed from a commitment; a text that was deleted",
@@ -131,7 +132,6 @@ WAITING = {
     "D18": "the kit for hosts",
     "D23": "the kit for hosts: cooldown and cap on the host itself",
     "E7": "the door for agents",
-    "F3": "PostgreSQL",
     "F6": "anchors outside the database",
     "F7": "anchors outside the database",
     "F8": "signed checkpoints",
@@ -147,6 +147,6 @@ WAITING = {
     "T4": "notices that are sent",
     "T10": "certificates",
     "T16": "anchors outside the database",
-    "T18": "PostgreSQL",
+    "T18": "several replicas, and a standby that takes over",
     "T19": "anchors outside the database",
 }
