@@ -38,10 +38,16 @@ class Counted(FakeHosts):
     began: list[tuple[str, float]] = field(default_factory=list)
 
     async def probe(
-        self, host: Host, services: Sequence[Service], via: Sequence[Host] = (), *, whole: bool = False
+        self,
+        host: Host,
+        services: Sequence[Service],
+        via: Sequence[Host] = (),
+        *,
+        whole: bool = False,
+        git: bool = False,
     ) -> Facts:
         self.began.append((host.name, self.clock.now()))
-        return await FakeHosts.probe(self, host, services, via, whole=whole)
+        return await FakeHosts.probe(self, host, services, via, whole=whole, git=git)
 
 
 def fleet(hosts: Counted, count: int, each: int) -> Registry:

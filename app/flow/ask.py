@@ -93,7 +93,7 @@ async def prove(world: World, request: Request) -> Request:
     rule = _rule(registry, service, host)
     if service is None or rule is None:
         return await requests.append(world.db, request, Cancelled(**stamp(world.clock.now())))
-    seen = await look(world, registry, service)
+    seen = await look(world, registry, service, git=True)
     evidence = seen.evidence(claim_digest(service, seen.host, rule))
     proof = salted(evidence.text())
     try:

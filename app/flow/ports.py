@@ -31,11 +31,17 @@ class Hosts(Protocol):
     """The hosts, by way of the gate. The only port that can start anything."""
 
     async def probe(
-        self, host: Host, services: Sequence[Service], via: Sequence[Host] = (), *, whole: bool = False
+        self,
+        host: Host,
+        services: Sequence[Service],
+        via: Sequence[Host] = (),
+        *,
+        whole: bool = False,
+        git: bool = False,
     ) -> Facts:
         """Take the facts of a host in one round trip: what these services need, or ``whole``, everything that it runs.
 
-        ``via`` are the jump hosts, first first.
+        ``via`` are the jump hosts, first first; ``git`` asks besides whether the claimed code is committed and pushed.
         """
 
     def restart(self, host: Host, warrant: str, via: Sequence[Host] = ()) -> AsyncIterator[Progress]:

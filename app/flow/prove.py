@@ -82,9 +82,9 @@ def place(registry: Registry, name: str) -> tuple[Host, tuple[Host, ...]]:
     return host, tuple(via)
 
 
-async def look(world: World, registry: Registry, service: Service) -> Look:
-    """Probe and judge one service now."""
-    return (await look_at(world, registry, [service]))[0]
+async def look(world: World, registry: Registry, service: Service, *, git: bool = False) -> Look:
+    """Probe and judge one service now; ``git`` asks besides whether its code is pushed, which only a request shows."""
+    return (await look_at(world, registry, [service], git=git))[0]
 
 
 async def look_all(world: World, registry: Registry, host: str) -> list[Look]:
@@ -92,13 +92,13 @@ async def look_all(world: World, registry: Registry, host: str) -> list[Look]:
     return await look_at(world, registry, registry.services_on(host))
 
 
-async def look_at(world: World, registry: Registry, services: Sequence[Service]) -> list[Look]:
+async def look_at(world: World, registry: Registry, services: Sequence[Service], *, git: bool = False) -> list[Look]:
     """Probe the one host of these services once, and judge each."""
     if not services:
         return []
     host, via = place(registry, services[0].host)
     try:
-        facts = await world.hosts.probe(host, services, via)
+        facts = await world.hosts.probe(host, services, via, git=git)
     except Unreachable as error:
         return [_unseen(world, host, service, error) for service in services]
     return await look_in(world, host, via, services, facts)

@@ -68,12 +68,12 @@ def program() -> str:
     return _PROGRAM
 
 
-def probe_input(nonce: str, services: Sequence[Service], *, whole: bool = False) -> bytes:
-    """Ask for the facts that these services need, or for the ``whole`` host's, with theirs.
+def probe_input(nonce: str, services: Sequence[Service], *, whole: bool = False, git: bool = False) -> bytes:
+    """Ask for the facts that these services need, or for the ``whole`` host, with git's word on their code.
 
     Raises Refused where a claim cannot be written.
     """
-    lines = [_claim(service) for service in services] + ["whole"] * whole
+    lines = [_claim(service) for service in services] + ["whole"] * whole + ["git"] * git
     if sum(map(len, lines)) > _MOST_BYTES:
         raise _unfit("there are too many services on one host for one probe")
     return _input("probe", nonce, lines)

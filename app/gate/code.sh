@@ -80,7 +80,7 @@ elif [ ! -r "$path" ] || [ ! -x "$path" ]; then
 fi
 if [ -d "$path/.git" ] && [ ! -L "$path/.git" ]; then
     say_commit "$path/.git"
-    say_git
+    [ -z "$AF_GIT" ] || say_git
 fi
 
 # What programs write while they run says nothing about the code.

@@ -1,14 +1,14 @@
 # probe: the facts of the whole host in one go, and the identity lines that a restart takes again.
 
-# A line for each claim, of AF_DATA: `service NAME MANAGER UNIT USER PATH CONFIG PORTS`; and `whole` where everything
-# that the host runs is wanted, not only what the claims touch.
+# A line for each claim, of AF_DATA: `service NAME MANAGER UNIT USER PATH CONFIG PORTS`; `whole` where everything that the
+# host runs is wanted, not only what the claims touch; and `git` where git is to say whether their code is pushed.
 af_read_claims() {
-    AF_ALL_CLAIMS='' AF_CODE='' AF_WHOLE=''
+    AF_ALL_CLAIMS='' AF_CODE='' AF_WHOLE='' AF_GIT=''
     AF_WHY='what is asked is not of its form'
     IFS=$AF_NEWLINE
     for af_line in $AF_DATA; do
         unset IFS
-        [ "$af_line" != whole ] || { AF_WHOLE=1; continue; }
+        case $af_line in whole) AF_WHOLE=1 ; continue ;; git) AF_GIT=1 ; continue ;; esac
         case $af_line in *[!A-Za-z0-9@._:/=+,\ \\-]*) return 1 ;; esac
         # shellcheck disable=SC2086  # words are wanted
         set -- $af_line
@@ -140,7 +140,7 @@ af_together() {
 # What code lies under the claimed paths, each read once.
 af_code() {
     af_paths=' '
-    export AF_CODE
+    export AF_CODE AF_GIT
     IFS=$AF_NEWLINE
     for af_line in $AF_CODE; do
         af_path=${af_line#* }

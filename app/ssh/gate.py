@@ -47,11 +47,17 @@ class SshHosts:
         self._run_seconds = run_seconds
 
     async def probe(
-        self, host: Host, services: Sequence[Service], via: Sequence[Host] = (), *, whole: bool = False
+        self,
+        host: Host,
+        services: Sequence[Service],
+        via: Sequence[Host] = (),
+        *,
+        whole: bool = False,
+        git: bool = False,
     ) -> Facts:
         """Take the facts of a host in one go: what these services need, or ``whole``, all that it runs."""
         records = await self._ask(
-            host, via, "probe", ANSWER_BYTES, lambda nonce: build.probe_input(nonce, services, whole=whole)
+            host, via, "probe", ANSWER_BYTES, lambda nonce: build.probe_input(nonce, services, whole=whole, git=git)
         )
         return facts(records, self._now(), services)
 

@@ -34,9 +34,11 @@ from tests.output.whole import facts
 class Recorded(Dark):
     """Hosts that never answer, but alpha to whoever looks around there: what the incident's host once showed."""
 
-    async def probe(self, host: Any, services: Sequence[Any], via: Sequence[Any] = (), *, whole: bool = False) -> Any:
+    async def probe(
+        self, host: Any, services: Sequence[Any], via: Sequence[Any] = (), *, whole: bool = False, git: bool = False
+    ) -> Any:
         if not whole or host.name != "alpha":
-            return await super().probe(host, services, via, whole=whole)
+            return await super().probe(host, services, via, whole=whole, git=git)
         return replace(facts(Registry((host,), tuple(services))), taken_at=time.time())
 
     async def check(self, host: Any, check: Any, via: Sequence[Any] = ()) -> Checked:

@@ -190,10 +190,13 @@ class FakeHost:
 
     # What the gate answers.
 
-    def probe(self, services: Sequence[Service], taken_at: float) -> Facts:
-        """Take the facts, by the gate's own records."""
+    def probe(self, services: Sequence[Service], taken_at: float, *, git: bool = False) -> Facts:
+        """Take the facts, by the gate's own records; with git's word on the code, all of which is pushed."""
         self._settle_all()
-        return facts(list(self._records(services)), taken_at, services)
+        told = list(self._records(services))
+        pushed = {"changed": "0", "untracked": "0", "ahead": "0", "upstream": "origin/main"} if git else {}
+        told = [Record(each.kind, {**each.fields, **pushed}) if each.kind == "code" else each for each in told]
+        return facts(told, taken_at, services)
 
     def spend(self, text: str) -> Run | Differs | Refusal:
         """Take a warrant's text as the gate does: compare, spend, start. Raises nothing."""

@@ -36,13 +36,19 @@ class FakeHosts:
         return self.hosts[name]
 
     async def probe(
-        self, host: Host, services: Sequence[Service], via: Sequence[Host] = (), *, whole: bool = False
+        self,
+        host: Host,
+        services: Sequence[Service],
+        via: Sequence[Host] = (),
+        *,
+        whole: bool = False,
+        git: bool = False,
     ) -> Facts:
         there = await self._reach(host, via)
         self.probes.append((host.name, tuple(service.name for service in services)))
         if self._breaks(host, Cut.AFTER_INPUT):
             raise _unreachable(host, "connection_lost")
-        return there.probe(services, self.clock.now())
+        return there.probe(services, self.clock.now(), git=git)
 
     async def restart(self, host: Host, warrant: str, via: Sequence[Host] = ()) -> AsyncIterator[Progress]:
         there = await self._reach(host, via)

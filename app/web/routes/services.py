@@ -105,7 +105,7 @@ async def verify(request: Request, visit: SignedIn, name: str) -> Response:
     registry = await services.registry(visit.world.db)
     service = named(registry, name)
     async with probes.turn(service.host, visit.person.id):
-        seen = await look(visit.world, registry, service)
+        seen = await look(visit.world, registry, service, git=True)
     await remember(visit.world, seen)
     return RedirectResponse(f"/services/{name}?said=proved", 303)
 

@@ -6,7 +6,8 @@ from app.core.errors import Refused
 from app.core.events import Asked
 from app.core.lifecycle import State
 from app.flow import ask, evidence
-from app.store import requests
+from app.flow.prove import look_all
+from app.store import requests, services
 from tests.integration.flow.conftest import Stage
 
 
@@ -42,6 +43,20 @@ async def test_what_is_ticked_is_logged_as_said_and_nothing_else_can_be(stage: S
     with pytest.raises(Refused) as refused:
         await ask.ask(stage.world, stage.who["ada"], "pypnm-gui", "Because.", said=("approved",))
     assert refused.value.code == "not_sayable"
+
+
+async def test_git_is_asked_for_a_request_and_not_by_a_look_that_nobody_asked_for(stage: Stage) -> None:
+    request = await stage.waiting()
+    proof = await evidence.of(stage.db, request)
+    assert proof is not None
+    assert proof.committed is not None
+    assert proof.committed.agrees
+    registry = await services.registry(stage.db)
+    seen = (await look_all(stage.world, registry, "alpha"))[0]
+    told = seen.evidence().committed
+    assert told is not None
+    assert told.agrees is None
+    assert "it was not asked" in told.observed
 
 
 async def test_one_key_with_another_action_is_another_question(stage: Stage) -> None:

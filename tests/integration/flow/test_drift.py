@@ -223,9 +223,15 @@ class Slow(FakeHosts):
     meanwhile: Callable[[], Awaitable[object]] | None = None
 
     async def probe(
-        self, host: Host, services: Sequence[Service], via: Sequence[Host] = (), *, whole: bool = False
+        self,
+        host: Host,
+        services: Sequence[Service],
+        via: Sequence[Host] = (),
+        *,
+        whole: bool = False,
+        git: bool = False,
     ) -> Facts:
-        found = await FakeHosts.probe(self, host, services, via, whole=whole)
+        found = await FakeHosts.probe(self, host, services, via, whole=whole, git=git)
         if self.meanwhile is not None:
             first, self.meanwhile = self.meanwhile, None
             await first()

@@ -38,7 +38,13 @@ class Watched(FakeHosts):
     most_hosts: int = 0
 
     async def probe(
-        self, host: Host, services: Sequence[Service], via: Sequence[Host] = (), *, whole: bool = False
+        self,
+        host: Host,
+        services: Sequence[Service],
+        via: Sequence[Host] = (),
+        *,
+        whole: bool = False,
+        git: bool = False,
     ) -> Facts:
         self.began.append((host.name, self.clock.now()))
         self.has_begun.set()
@@ -48,7 +54,7 @@ class Watched(FakeHosts):
         try:
             if host.name in self.hanging:
                 await self.hanging[host.name].wait()
-            return await FakeHosts.probe(self, host, services, via, whole=whole)
+            return await FakeHosts.probe(self, host, services, via, whole=whole, git=git)
         finally:
             self.now[host.name] -= 1
 

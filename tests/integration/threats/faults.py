@@ -88,10 +88,16 @@ class FaultyHosts:
     fault: Fault
 
     async def probe(
-        self, host: Host, services: Sequence[Service], via: Sequence[Host] = (), *, whole: bool = False
+        self,
+        host: Host,
+        services: Sequence[Service],
+        via: Sequence[Host] = (),
+        *,
+        whole: bool = False,
+        git: bool = False,
     ) -> Facts:
         self.fault.before("probe", _away())
-        facts = await self.hosts.probe(host, services, via, whole=whole)
+        facts = await self.hosts.probe(host, services, via, whole=whole, git=git)
         self.fault.after(_away())
         return facts
 

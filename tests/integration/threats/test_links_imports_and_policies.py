@@ -308,9 +308,15 @@ async def test_a_host_that_lies_gets_nothing_into_the_command(stage: Stage) -> N
 
     class Lying(FakeHosts):
         async def probe(
-            self, host: Host, services: Sequence[Service], via: Sequence[Host] = (), *, whole: bool = False
+            self,
+            host: Host,
+            services: Sequence[Service],
+            via: Sequence[Host] = (),
+            *,
+            whole: bool = False,
+            git: bool = False,
         ) -> Facts:
-            facts = await super().probe(host, services, via, whole=whole)
+            facts = await super().probe(host, services, via, whole=whole, git=git)
             lies = {
                 pid: replace(each, argv=(*each.argv, evil), comm="evil", exe=evil)
                 for pid, each in facts.processes.items()

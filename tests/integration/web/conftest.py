@@ -44,7 +44,9 @@ class Dark:
 
     asked: list[str] = field(default_factory=list)
 
-    async def probe(self, host: Any, services: Sequence[Any], via: Sequence[Any] = (), *, whole: bool = False) -> Any:
+    async def probe(
+        self, host: Any, services: Sequence[Any], via: Sequence[Any] = (), *, whole: bool = False, git: bool = False
+    ) -> Any:
         self.asked.append(host.name)
         raise Unreachable(f"{host.name} does not answer.", next_step="Look at the host, then try again.")
 

@@ -67,9 +67,9 @@ class Gate:
     def answer(self, data: bytes) -> bytes:
         return self.start(data).communicate()[0]
 
-    def probe(self, *services: Service, whole: bool = False) -> Facts:
+    def probe(self, *services: Service, whole: bool = False, git: bool = False) -> Facts:
         nonce = secrets.token_hex(16)
-        answer = self.answer(build.probe_input(nonce, services, whole=whole))
+        answer = self.answer(build.probe_input(nonce, services, whole=whole, git=git))
         return facts(read(answer, nonce, "probe"), time.time(), services)
 
     def restart(self, warrant: Warrant) -> list[Record]:

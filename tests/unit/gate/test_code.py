@@ -46,9 +46,10 @@ def checkout(folder: Path) -> Path:
     return path
 
 
-def told(path: Path, uid: int | None = None) -> list[str]:
+def told(path: Path, uid: int | None = None, asks: str = "1") -> list[str]:
     """What code.sh prints of a path."""
-    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "AF_UID": str(os.getuid() if uid is None else uid)}
+    asker = str(os.getuid() if uid is None else uid)
+    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "AF_UID": asker, "AF_GIT": asks}
     script = (GATE / "code.sh").read_text()
     done = subprocess.run(
         ["sh", "-c", script, "code", str(path)], env=environment, capture_output=True, check=True, text=True, timeout=20
@@ -67,6 +68,12 @@ def test_a_checkout_of_which_all_is_pushed(checkout: Path) -> None:
     assert state(checkout) == "0 0 0 origin/main"
     (fetched,) = [line for line in lines if line.startswith("fetched ")]
     assert int(fetched.split()[1]) == int((checkout / ".git/refs/remotes/origin/main").stat().st_mtime)
+
+
+def test_git_is_only_asked_where_somebody_wants_to_know(checkout: Path) -> None:
+    lines = told(checkout, asks="")
+    assert any(line.startswith("commit ") for line in lines)
+    assert not any(line.startswith(("git-", "ungit", "fetched")) for line in lines)
 
 
 def test_what_is_changed_untracked_and_not_pushed_is_counted(checkout: Path) -> None:
