@@ -76,7 +76,7 @@ def pull_the_fix(host: LabHost) -> str:
 
 
 async def seen(stage: Scene, service: Service) -> Evidence:
-    found = (await look(stage.world, await stage.registry(), service)).evidence()
+    found = (await look(stage.world, await stage.registry(), service, git=True)).evidence()
     assert found.verdict.is_verified, found.verdict.findings
     return found
 
