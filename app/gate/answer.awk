@@ -60,6 +60,7 @@ END {
         say_identity(words[1])
     }
     say_writable()
+    if (is_cut) blind("processes", "what stands of them in /proc could not be read to its end")
     if (too_many) blind("processes", "there are more than " MOST_PROCESSES " that matter")
     if (malformed) blind("gate", malformed " lines of a fragment were no records")
     print "end nonce=" ENVIRON["AF_NONCE"] " count=" COUNT + ENVIRON["AF_COUNT"]

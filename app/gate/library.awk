@@ -57,13 +57,14 @@ function first_line(file,    line) {
 
 # Files of processes are read by grep, many at once, and never by getline: mawk ends altogether where a process goes
 # away between open and read. grep puts the file's name before each line, so that no text can pass for another
-# process's. busybox's grep knows no -a, and needs none.
+# process's. busybox's grep knows no -a, and needs none; grep's own files are always there, so that one which reads
+# nothing at all is busybox's, and not GNU's of processes that have gone.
 function read_stats(files,    tries, command, line, seen) {
     if (files == "") files = " [0-9]*/stat"
     for (tries = 1; tries <= 2 && !seen; tries++) {
         if (tries == 2) GREP = "grep"
-        command = "cd /proc; exec " GREP " \"\" /dev/null" files " 2>/dev/null"
-        while ((command | getline line) > 0) { seen++; take_stat(line) }
+        command = "cd /proc; exec " GREP " \"\" /dev/null self/stat" files " 2>/dev/null"
+        while ((command | getline line) > 0) { seen++; if (line !~ /^self/) take_stat(line) }
         close(command)
     }
 }

@@ -49,7 +49,7 @@ function settle(pid) {
 # executables are and whether they still have a name, and, for a probe, which mapped code was replaced. Each line is
 # told by its beginning, which no process can choose: GNU's `ls -b` escapes every hostile byte, busybox's prints '?' for
 # them. It is called again for what came later.
-function read_files(    pid, facts, arguments, links, executables, maps, command, line) {
+function read_files(    pid, facts, arguments, links, executables, maps, command, line, tries, is_whole) {
     links_read = 0
     for (; filed < presents; ) {
         pid = present[++filed]
@@ -66,14 +66,25 @@ function read_files(    pid, facts, arguments, links, executables, maps, command
         command = command "; " GREP " \"\" /dev/null" arguments " | tr \"\\000\" \"\\001\"" \
             "; stat -L -c \"%n %u %h\"" executables
     if (is_probe && claimed && maps != "")
-        command = command "; exec " GREP " -HE \"^[^ ]+ r.x.* /.*[(]deleted[)]$\"" maps
+        command = command "; " GREP " -HE \"^[^ ]+ r.x.* /.*[(]deleted[)]$\"" maps
     if (command ~ /proc$/) return
-    while ((command | getline line) > 0) take_line(line)
-    close(command)
+    # A shell that could not start all of these tells less, and nothing that it did not tell is absent.
+    command = command "; echo whole"
+    for (tries = 1; tries <= 2 && !is_whole; tries++) {
+        if (tries == 2) forget(arguments)
+        while ((command | getline line) > 0) if (line == "whole") is_whole = 1; else take_line(line)
+        close(command)
+    }
+    if (!is_whole) is_cut = 1
     if (links_read || links == "") return
     command = "cd /proc; exec ls -ldn" links " 2>/dev/null"
     while ((command | getline line) > 0) if (line ~ /^l/) read_link(line, 0)
     close(command)
+}
+
+function forget(files,    count, word, i) {
+    count = split(files, word, " ")
+    for (i = 1; i <= count; i++) delete argv[substr(word[i], 1, index(word[i], "/") - 1)]
 }
 
 function take_line(line,    cut, pid, file) {

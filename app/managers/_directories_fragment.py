@@ -63,10 +63,10 @@ function look(    i, tries, files, lines, command, line) {
     close(command)
     for (tries = 1; tries <= 2 && !told; tries++) {
         if (tries == 2) GREP = "grep"
-        command = "exec 2>/dev/null; cd /proc; " GREP " \"\" /dev/null" lines " | tr \"\\000\" \"\\001\""
+        command = "exec 2>/dev/null; cd /proc; " GREP " \"\" /dev/null self/cmdline" lines " | tr \"\\000\" \"\\001\""
         while ((command | getline line) > 0) {
-            if (!match(line, /^[0-9]+\/cmdline:/) || split(substr(line, RLENGTH + 1), word, "\001") < 2) continue
             told++
+            if (!match(line, /^[0-9]+\/cmdline:/) || split(substr(line, RLENGTH + 1), word, "\001") < 2) continue
             sub(/\/+$/, "", word[2])
             given[substr(line, 1, index(line, "/") - 1)] = word[2]
         }

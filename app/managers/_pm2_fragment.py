@@ -95,7 +95,7 @@ function look(    i, tries, lines, files, homes, command, line, word, told) {
     for (i = 1; i <= mets; i++) { files = files " " met[i]; lines = lines " " met[i] "/cmdline" }
     for (tries = 1; tries <= 2 && !told; tries++) {
         if (tries == 2) GREP = "grep"
-        command = "exec 2>/dev/null; cd /proc; " GREP " \"\" /dev/null" lines " | tr \"\\000\" \"\\001\""
+        command = "exec 2>/dev/null; cd /proc; " GREP " \"\" /dev/null self/cmdline" lines " | tr \"\\000\" \"\\001\""
         while ((command | getline line) > 0) {
             told++
             if (!match(line, /^[0-9]+\/cmdline:PM2 v[^ ]* God Daemon \(\/[A-Za-z0-9@._\/+=,-]+\)/)) continue
