@@ -69,6 +69,24 @@ function read_stats(files,    tries, command, line, seen) {
     }
 }
 
+# The command lines of these processes, in ARGUMENTS by pid. Arguments stand apart by NUL, which not every awk can hold:
+# it becomes %01 on the way.
+function read_arguments(files,    tries, command, line, seen, pid) {
+    for (tries = 1; tries <= 2 && !seen; tries++) {
+        if (tries == 2) GREP = "grep"
+        command = "exec 2>/dev/null; cd /proc; " GREP " \"\" /dev/null self/cmdline" files " | tr \"\\000\" \"\\001\""
+        while ((command | getline line) > 0) {
+            seen++
+            if (!match(line, /^[0-9]+\/cmdline:/)) continue
+            pid = substr(line, 1, index(line, "/") - 1)
+            line = substr(line, RLENGTH + 1)
+            if (pid in ARGUMENTS) line = ARGUMENTS[pid] NEWLINE line
+            ARGUMENTS[pid] = line
+        }
+        close(command)
+    }
+}
+
 function take_stat(line,    cut, pid) {
     cut = index(line, "/")
     pid = substr(line, 1, cut - 1)

@@ -48,7 +48,7 @@ function meet_everyone(    command, line) {
     close(command)
 }
 
-function look(    i, tries, files, lines, command, line) {
+function look(    i, files, lines, command, line) {
     for (i = 1; i <= mets; i++) {
         files = files " " met[i] " " met[i] "/cwd" (ENVIRON["DIRECTORIES_KIND"] == "runit" ? " " met[i] "/cwd/log" : "")
         lines = lines " " met[i] "/cmdline"
@@ -61,16 +61,11 @@ function look(    i, tries, files, lines, command, line) {
         if (word[1] in is_met) { uid[word[1]] = word[2]; user[word[1]] = word[3] }
     }
     close(command)
-    for (tries = 1; tries <= 2 && !told; tries++) {
-        if (tries == 2) GREP = "grep"
-        command = "exec 2>/dev/null; cd /proc; " GREP " \"\" /dev/null self/cmdline" lines " | tr \"\\000\" \"\\001\""
-        while ((command | getline line) > 0) {
-            told++
-            if (!match(line, /^[0-9]+\/cmdline:/) || split(substr(line, RLENGTH + 1), word, "\001") < 2) continue
-            sub(/\/+$/, "", word[2])
-            given[substr(line, 1, index(line, "/") - 1)] = word[2]
-        }
-        close(command)
+    read_arguments(lines)
+    for (i = 1; i <= mets; i++) {
+        if (split(ARGUMENTS[met[i]], word, "\001") < 2) continue
+        sub(/\/+$/, "", word[2])
+        given[met[i]] = word[2]
     }
 }
 

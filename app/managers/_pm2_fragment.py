@@ -91,19 +91,14 @@ function meet_everyone(    command, line) {
 }
 
 # Its home is in what it calls itself. One of other than plain characters is not looked at.
-function look(    i, tries, lines, files, homes, command, line, word, told) {
+function look(    i, lines, files, homes, command, line, word) {
     for (i = 1; i <= mets; i++) { files = files " " met[i]; lines = lines " " met[i] "/cmdline" }
-    for (tries = 1; tries <= 2 && !told; tries++) {
-        if (tries == 2) GREP = "grep"
-        command = "exec 2>/dev/null; cd /proc; " GREP " \"\" /dev/null self/cmdline" lines " | tr \"\\000\" \"\\001\""
-        while ((command | getline line) > 0) {
-            told++
-            if (!match(line, /^[0-9]+\/cmdline:PM2 v[^ ]* God Daemon \(\/[A-Za-z0-9@._\/+=,-]+\)/)) continue
-            split(line, word, "/")
-            home[word[1]] = substr(line, index(line, "(") + 1, RLENGTH - index(line, "(") - 1)
-            homes = homes " " home[word[1]]
-        }
-        close(command)
+    read_arguments(lines)
+    for (i = 1; i <= mets; i++) {
+        line = ARGUMENTS[met[i]]
+        if (!match(line, /^PM2 v[^ ]* God Daemon \(\/[A-Za-z0-9@._\/+=,-]+\)/)) continue
+        home[met[i]] = substr(line, index(line, "(") + 1, RLENGTH - index(line, "(") - 1)
+        homes = homes " " home[met[i]]
     }
     command = "exec 2>/dev/null; cd /proc; stat -L -c \"%n %u %U %a\"" files homes
     while ((command | getline line) > 0) {
