@@ -72,6 +72,10 @@ class Container:
             mount == path or mount.startswith(f"{path}/") or path.startswith(f"{mount}/") for mount in self.mounts
         )
 
+    def path_for(self, claimed: str | None) -> str:
+        """Return where it works: the claimed folder of the host where it sees that, else its own folder, in words."""
+        return claimed if claimed and self.sees(claimed) else f"{self.folder or '/'} inside the container"
+
 
 def containers(facts: Facts) -> tuple[Container, ...]:
     """Return all containers that were told of, by name."""

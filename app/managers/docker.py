@@ -93,14 +93,13 @@ class Docker:
         container = known.get(service.unit)
         if container is None:
             return Missing(near(service.unit, known))
-        inside = f"{container.folder or '/'} inside the container"
         return Found(
             unit=container.name,
             state=container.state_words,
             main=(container.pid,) if container.is_running else (),
             ports=container.ports,
             user=_containers.user_of(container, facts),
-            path=service.path if service.path and container.sees(service.path) else inside,
+            path=container.path_for(service.path),
             obstacle="Docker is removing it" if container.state in {"removing", "dead"} else "",
         )
 

@@ -131,14 +131,13 @@ class Podman:
         if kept is None:
             return Missing(near(service.unit, known))
         container = kept.container
-        inside = f"{container.folder or '/'} inside the container"
         return Found(
             unit=kept.unit,
             state=container.state,
             main=(container.pid,) if container.is_running else (),
             ports=container.ports,
             user=_containers.user_of(container, facts),
-            path=service.path if service.path and container.sees(service.path) else inside,
+            path=container.path_for(service.path),
             obstacle=_obstacle(kept),
         )
 
