@@ -51,7 +51,8 @@ GUI = Service(
 )
 REGISTRY = Registry(
     hosts=(
-        Host("alpha", "172.31.77.10", "production", (HOST_KEY,), sudo=True),
+        # Nobody listens there: what is tested beside this on real hosts must not be met by chance.
+        Host("alpha", "127.0.0.1", "production", (HOST_KEY,), port=1, sudo=True),
         Host("beta", "beta.example.org", "staging", jump="alpha"),
     ),
     services=(
