@@ -41,7 +41,10 @@ class Via(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One rule, for an environment or for a service. ``groups`` may not be empty: all of nothing is a refusal."""
+    """One rule, for an environment or for a service. ``groups`` may not be empty: all of nothing is a refusal.
+
+    ``plain_keys`` lets an SSH key sign that nobody has to touch.
+    """
 
     environment: str | None = None
     service: str | None = None
@@ -49,6 +52,7 @@ class Policy:
     groups: tuple[str, ...] = ()
     assurance: Assurance = Assurance.CLICK
     expires_seconds: int = 900
+    plain_keys: bool = False
 
     @property
     def name(self) -> str:

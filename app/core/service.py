@@ -8,6 +8,8 @@ word that is read differently on a host.
 import re
 from dataclasses import dataclass, field
 
+from app.core.level import Level
+
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 UNIT = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9@._:/\\-]{0,199}")
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -71,7 +73,11 @@ Check = TcpCheck | HttpCheck | JsonCheck
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A machine reached over SSH, with pinned host keys (``ssh-ed25519 AAAA…`` each)."""
+    """A machine reached over SSH, with pinned host keys (``ssh-ed25519 AAAA…`` each).
+
+    ``level`` is what its administrator has installed there. ``certificates`` replaces the key that Askfirst signs in
+    with by a certificate for each run.
+    """
 
     name: str
     address: str
@@ -81,6 +87,8 @@ class Host:
     user: str = "askfirst"
     sudo: bool = False
     jump: str | None = None
+    level: Level = Level.OPEN
+    certificates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,8 @@ def host_problems(host: Host) -> list[Problem]:
         _form("jump", host.jump, NAME, "the registry's name of another host"),
         _port("port", host.port),
         _either(host.jump != host.name, "jump", "a host cannot be its own jump host"),
+        _either(host.level is Level.OPEN or not host.sudo, "sudo", "leave it out: the kit's own door uses sudo"),
+        _either(host.level is not Level.OPEN or not host.certificates, "certificates", "only with the host's kit"),
     ]
     return [problem for problem in found if problem]
 

@@ -11,6 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import Node
 
+from app.core.level import Level
 from app.core.policy import Assurance, Policy
 from app.core.registry import Registry, problems
 from app.core.service import Check, Host, HttpCheck, JsonCheck, Problem, Service, TcpCheck
@@ -72,6 +73,13 @@ def _check(reader: Reader, node: Node, where: str) -> Check | None:
 
 
 def _host(reader: Reader, node: Node, where: str) -> Host | None:
+    def level(node: Node, where: str) -> Level:
+        name = reader.text(node, where)
+        if name not in set(Level):
+            reader.wrong(node, where, "expected open, enforced or sealed")
+            return Level.OPEN
+        return Level(name)
+
     given = reader.mapping(
         node,
         where,
@@ -79,7 +87,8 @@ def _host(reader: Reader, node: Node, where: str) -> Host | None:
             **dict.fromkeys(("name", "address", "environment", "user", "jump"), reader.text),
             "host_keys": reader.items(reader.text),
             "port": reader.number,
-            "sudo": reader.truth,
+            "level": level,
+            **dict.fromkeys(("sudo", "certificates"), reader.truth),
         },
     )
     host: Host | None = reader.make(node, where, Host, {**given, "host_keys": tuple(given.get("host_keys", ()))})
@@ -125,6 +134,7 @@ def _policy(reader: Reader, node: Node, where: str) -> Policy | None:
             "groups": reader.items(reader.text),
             "assurance": assurance,
             "expires": reader.duration,
+            "plain_keys": reader.truth,
         },
     )
     if "expires" in given:
@@ -172,13 +182,15 @@ def _trimmed(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _host_out(host: Host) -> dict[str, Any]:
-    defaults = {"port": 22, "user": "askfirst", "sudo": False}
+    defaults = {"port": 22, "user": "askfirst", "sudo": False, "level": "open", "certificates": False}
     values = {
         "name": host.name,
         "address": host.address,
         "port": host.port,
         "user": host.user,
         "sudo": host.sudo,
+        "level": host.level.value,
+        "certificates": host.certificates,
         "jump": host.jump,
         "host_keys": list(host.host_keys),
         "environment": host.environment,
@@ -221,5 +233,6 @@ def _policy_out(policy: Policy) -> dict[str, Any]:
             "groups": list(policy.groups),
             "assurance": policy.assurance.name.lower(),
             "expires": span_of(policy.expires_seconds),
+            "plain_keys": policy.plain_keys or None,
         }
     )

@@ -10,6 +10,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from app.core.errors import Broken
+from app.core.level import Level
 from app.core.policy import Assurance, Policy
 from app.core.registry import Change, Entry, Kind
 from app.core.service import Check, Host, HttpCheck, JsonCheck, Service, TcpCheck
@@ -17,15 +18,18 @@ from app.core.service import Check, Host, HttpCheck, JsonCheck, Service, TcpChec
 _KINDS: dict[str, type[Entry]] = {"host": Host, "service": Service, "policy": Policy}
 _CHECKS: dict[str, type[TcpCheck | HttpCheck | JsonCheck]] = {"tcp": TcpCheck, "http": HttpCheck, "json": JsonCheck}
 _CHECK_NAMES = {kind: name for name, kind in _CHECKS.items()}
+_UNSAID: dict[str, object] = {"args": (), "level": Level.OPEN, "certificates": False, "plain_keys": False}
 
 
 def entry_dict(entry: Entry) -> dict[str, Any]:
     """Write an entry as a JSON object."""
     written = asdict(entry)
     if isinstance(entry, Service):
-        if not entry.args:
-            del written["args"]  # as versions wrote it that knew of none
         written["checks"] = [{_CHECK_NAMES[type(check)]: asdict(check)} for check in entry.checks]
+    # What is as it is without being said is left out, so that it is written as by versions that knew of none.
+    for name, unsaid in _UNSAID.items():
+        if name in written and written[name] == unsaid:
+            del written[name]
     return written
 
 
@@ -40,6 +44,8 @@ def entry_of(kind: Kind, written: Mapping[str, Any]) -> Entry:
     if kind == "service":
         values["checks"] = tuple(_check(check) for check in values["checks"])
         values["settle_seconds"] = float(values["settle_seconds"])
+    if kind == "host":
+        values["level"] = Level(values.get("level", Level.OPEN))
     if kind == "policy":
         values["assurance"] = Assurance(values["assurance"])
     return _KINDS[kind](**values)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from app.core.level import Level
 from app.core.policy import Assurance, Policy
 from app.core.registry import Entry, Kind, Registry, problems, with_entry
 from app.core.service import Check, Host, HttpCheck, JsonCheck, Problem, Service, TcpCheck
@@ -17,14 +18,18 @@ from app.managers import MANAGERS
 
 KINDS: Mapping[str, Kind] = {"hosts": "host", "services": "service", "policies": "policy"}
 FIELDS: Mapping[Kind, tuple[str, ...]] = {
-    "host": ("name", "address", "environment", "port", "user", "jump", "host_keys"),
+    "host": ("name", "address", "environment", "port", "user", "jump", "level", "host_keys"),
     "service": (
         *("name", "host", "owner", "manager", "unit", "args", "user", "path", "ports", "config", "settle", "docs"),
     ),
     "policy": ("subject", "of", "approvers", "groups", "assurance", "expires"),
 }
 _WRITTEN_OUT = frozenset({"args", "ports", "settle"})
-TICKS: Mapping[Kind, tuple[str, ...]] = {"host": ("sudo",), "service": ("start",), "policy": ()}
+TICKS: Mapping[Kind, tuple[str, ...]] = {
+    "host": ("sudo", "certificates"),
+    "service": ("start",),
+    "policy": ("plain_keys",),
+}
 ROWS = r"check\.(1?\d)\.(kind|target|field|expected)"
 MOST_ROWS = 20
 
@@ -96,6 +101,8 @@ def values_of(entry: Entry) -> dict[str, str]:
                 **{name: getattr(entry, name) or "" for name in ("name", "address", "environment", "user", "jump")},
                 "port": str(entry.port),
                 "sudo": "yes" if entry.sudo else "",
+                "level": entry.level.value,
+                "certificates": "yes" if entry.certificates else "",
                 "host_keys": "\n".join(entry.host_keys),
             }
         case Service():
@@ -115,6 +122,7 @@ def values_of(entry: Entry) -> dict[str, str]:
                 "groups": ", ".join(entry.groups),
                 "assurance": entry.assurance.name.lower(),
                 "expires": span_of(entry.expires_seconds),
+                "plain_keys": "yes" if entry.plain_keys else "",
             }
 
 
@@ -125,6 +133,9 @@ def row_count(values: Mapping[str, str]) -> int:
 
 
 def _host(reading: Reading) -> Host:
+    level = reading.text("level") or "open"
+    if level not in set(Level):
+        reading.wrong["level"] = "one of open, enforced, sealed"
     return Host(
         name=reading.text("name"),
         address=reading.text("address"),
@@ -134,6 +145,8 @@ def _host(reading: Reading) -> Host:
         user=reading.text("user") or "askfirst",
         sudo=reading.text("sudo") == "yes",
         jump=reading.text("jump") or None,
+        level=Level(level) if level in set(Level) else Level.OPEN,
+        certificates=reading.text("certificates") == "yes",
     )
 
 
@@ -165,6 +178,7 @@ def _policy(reading: Reading) -> Policy:
         groups=reading.words("groups"),
         assurance=Assurance.__members__.get(assurance, Assurance.CLICK),
         expires_seconds=int(reading.seconds("expires", 900.0)),
+        plain_keys=reading.text("plain_keys") == "yes",
     )
 
 
