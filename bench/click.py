@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import uvicorn
 
@@ -69,10 +69,10 @@ class TimedHosts(SshHosts):
 
     started: ClassVar[dict[str, float]] = {}
 
-    async def restart(self, host: Host, warrant: str, via: Sequence[Host] = ()) -> AsyncIterator[Progress]:
+    async def restart(self, host: Host, warrant: str, via: Sequence[Host] = (), **more: Any) -> AsyncIterator[Progress]:
         """Run a warrant's text, noting the time of its start."""
         request_id = re.search(r"^id (\S+)$", warrant, re.MULTILINE)
-        async for progress in super().restart(host, warrant, via):
+        async for progress in super().restart(host, warrant, via, **more):
             if isinstance(progress, Started) and request_id:
                 self.started[request_id[1]] = time.time()
             yield progress

@@ -86,7 +86,8 @@ async def _follow(world: World, request: Request, text: str, registry: Registry)
     try:
         host, via = place(registry, request.host)
         async with asyncio.timeout(world.limits.run_timeout_seconds):
-            async for progress in world.hosts.restart(host, text, via):
+            serial = await requests.start_number(world.db, request.id) if host.certificates else 0
+            async for progress in world.hosts.restart(host, text, via, serial=serial):
                 after = await _step(world, request, progress, seen)
                 if after is not None:
                     return after

@@ -44,8 +44,20 @@ class Hosts(Protocol):
         ``via`` are the jump hosts, first first; ``git`` asks besides whether the claimed code is committed and pushed.
         """
 
-    def restart(self, host: Host, warrant: str, via: Sequence[Host] = ()) -> AsyncIterator[Progress]:
-        """Run a warrant's text. Raises Unreachable only where nothing can have run, Lost ever after."""
+    def restart(
+        self,
+        host: Host,
+        warrant: str,
+        via: Sequence[Host] = (),
+        *,
+        signatures: Sequence[str] = (),
+        serial: int = 0,
+    ) -> AsyncIterator[Progress]:
+        """Run a warrant's text. Raises Unreachable only where nothing can have run, Lost ever after.
+
+        ``signatures`` are the armored SSH signatures that a sealed host asks for, one for each approval; ``serial`` is
+        the audit log's number of the run's start, which its certificate bears.
+        """
 
     async def burn(self, host: Host, request_id: str, via: Sequence[Host] = ()) -> Spool:
         """Make the warrant unusable, or read what became of it. Never answers UNSPENT."""

@@ -61,7 +61,15 @@ class SshHosts:
         )
         return facts(records, self._now(), services)
 
-    async def restart(self, host: Host, warrant: str, via: Sequence[Host] = ()) -> AsyncIterator[Progress]:
+    async def restart(
+        self,
+        host: Host,
+        warrant: str,
+        via: Sequence[Host] = (),
+        *,
+        signatures: Sequence[str] = (),
+        serial: int = 0,
+    ) -> AsyncIterator[Progress]:
         """Run a warrant's text. Raises Unreachable only where nothing can have run, Lost ever after."""
         nonce = secrets.token_hex(16)
         try:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.core import lifecycle
 from app.core.commitment import Text
 from app.core.errors import Conflict, NotFound, Refused
-from app.core.events import Asked, Event, body_of, event_of
+from app.core.events import Asked, Event, RunStarted, body_of, event_of
 from app.core.lifecycle import Request, State
 from app.store import projection
 from app.store.engine import Database
@@ -40,6 +40,7 @@ __all__ = [
     "knows",
     "load",
     "page",
+    "start_number",
     "stream",
     "text",
     "texts",
@@ -119,6 +120,18 @@ async def events(db: Database, request_id: str) -> list[Event]:
     """Return what happened to a request, in order."""
     async with db.read() as connection:
         return [event_of(row) for row in await _rows(connection, await _full_id(connection, request_id))]
+
+
+async def start_number(db: Database, request_id: str) -> int:
+    """Return the number in the audit log of a request's one start. Raises NotFound where it was never started."""
+    async with db.read() as connection:
+        rows = await _rows(connection, request_id)
+    for row in rows:
+        if row["type"] == RunStarted.type:
+            return int(row["seq"])
+    raise NotFound(
+        f"The request {request_id} was never started.", code="not_started", next_step="Look for it in the history."
+    )
 
 
 async def knows(db: Database, requester: str, key: str) -> bool:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from app.core import warrant as warrants
 from app.core.errors import Refused
 from app.core.facts import Facts, Record
+from app.core.level import Level
 from app.core.reading import facts
 from app.core.records import HEADER
 from app.core.run import Differs, Refusal, Spool, SpoolState
@@ -76,6 +77,8 @@ class FakeHost:
     name: str
     clock: FakeClock
     environment: str = "production"
+    level: Level = Level.OPEN
+    certificates: bool = False
     processes: dict[int, Process] = field(default_factory=dict)
     programs: dict[str, Program] = field(default_factory=dict)
     code: dict[str, tuple[str, float, str]] = field(default_factory=dict)
@@ -100,7 +103,14 @@ class FakeHost:
         """The registry's entry."""
         key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(self.name.encode()).digest())
         line = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
-        return Host(self.name, f"{self.name}.example", self.environment, host_keys=(line,))
+        return Host(
+            self.name,
+            f"{self.name}.example",
+            self.environment,
+            host_keys=(line,),
+            level=self.level,
+            certificates=self.certificates,
+        )
 
     def claim(self, unit: str = "lab:pypnm-gui", name: str = "pypnm-gui") -> Service:
         """The right claim for a program of the supervisord."""

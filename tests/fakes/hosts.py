@@ -1,7 +1,8 @@
 """The port to all hosts, answered by little worlds. Fulfils ``flow.ports.Hosts``; raises what SSH raises, when it does.
 
 ``cut_at`` breaks the line at a point, once per host; a host that ``is_down`` answers nothing; one whose ``key_changed``
-is refused. What a command does goes on whether or not anybody listens.
+is refused. What a command does goes on whether or not anybody listens. ``sent`` notes each warrant that reached a
+host: which, with how many signatures, under which number.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ class FakeHosts:
     key_changed: set[str] = field(default_factory=set)
     kept: set[str] = field(default_factory=set)
     probes: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    sent: list[tuple[str, tuple[str, ...], int]] = field(default_factory=list)
 
     def add(self, name: str = "alpha", environment: str = "production") -> FakeHost:
         """Make a host that runs nothing yet."""
@@ -50,8 +52,17 @@ class FakeHosts:
             raise _unreachable(host, "connection_lost")
         return there.probe(services, self.clock.now(), git=git)
 
-    async def restart(self, host: Host, warrant: str, via: Sequence[Host] = ()) -> AsyncIterator[Progress]:
+    async def restart(
+        self,
+        host: Host,
+        warrant: str,
+        via: Sequence[Host] = (),
+        *,
+        signatures: Sequence[str] = (),
+        serial: int = 0,
+    ) -> AsyncIterator[Progress]:
         there = await self._reach(host, via)
+        self.sent.append((host.name, tuple(signatures), serial))
         if self._breaks(host, Cut.AFTER_INPUT):
             raise _lost(host)
         run = there.spend(warrant)

@@ -1,13 +1,17 @@
 """One warrant, one run, whatever breaks: stale, frozen, cut, killed, raced."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from app.core.errors import Refused
 from app.core.events import RunStarted
+from app.core.level import Level
 from app.core.lifecycle import State
 from app.core.policy import Role
 from app.core.run import Progress
@@ -15,6 +19,7 @@ from app.core.service import Host
 from app.flow import execute, freeze
 from app.flow.worker import Worker
 from app.store import requests
+from app.store.tables import AUDIT
 from app.store.verify import verify
 from tests.fakes.cut import Cut
 from tests.fakes.hosts import FakeHosts
@@ -172,14 +177,34 @@ async def test_the_start_is_in_the_log_before_anything_reaches_the_host(stage: S
     class Watching(FakeHosts):
         """Reads the store at the moment when a warrant would be sent."""
 
-        async def restart(self, host: Host, warrant: str, via: Sequence[Host] = ()) -> AsyncIterator[Progress]:
+        async def restart(
+            self, host: Host, warrant: str, via: Sequence[Host] = (), **more: Any
+        ) -> AsyncIterator[Progress]:
             seen.append((await requests.load(stage.db, approved.id)).state)
-            async for each in super().restart(host, warrant, via):
+            async for each in super().restart(host, warrant, via, **more):
                 yield each
 
     watching = Watching(stage.clock, stage.hosts.hosts)
     await execute.execute(replace(stage.world, hosts=watching), approved)
     assert seen == [State.RUNNING]
+
+
+@pytest.mark.threat("T10")
+async def test_the_certificate_of_a_run_bears_the_number_of_its_start_in_the_log(stage: Stage) -> None:
+    """Only where a host asks for certificates: each number is used once, so that none can be asked for twice."""
+    plain = await stage.approve(await stage.waiting())
+    await execute.execute(stage.world, plain)
+    assert stage.hosts.sent[-1] == ("alpha", (), 0)
+    await stage.work(plain)
+    stage.clock.advance(3600)
+    stage.alpha.level, stage.alpha.certificates = Level.ENFORCED, True
+    await stage.register(stage.alpha.claim())
+    approved = await stage.approve(await stage.waiting())
+    await execute.execute(stage.world, approved)
+    (_, _, serial) = stage.hosts.sent[-1]
+    async with stage.db.read() as connection:
+        found = (await connection.scalars(select(AUDIT.c.body).where(AUDIT.c.seq == serial))).one()
+    assert (json.loads(found)["type"], json.loads(found)["request"]) == ("run_started", approved.id)
 
 
 @pytest.mark.threat("D22")

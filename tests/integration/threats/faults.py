@@ -101,9 +101,17 @@ class FaultyHosts:
         self.fault.after(_away())
         return facts
 
-    async def restart(self, host: Host, warrant: str, via: Sequence[Host] = ()) -> AsyncIterator[Progress]:
+    async def restart(
+        self,
+        host: Host,
+        warrant: str,
+        via: Sequence[Host] = (),
+        *,
+        signatures: Sequence[str] = (),
+        serial: int = 0,
+    ) -> AsyncIterator[Progress]:
         self.fault.before("restart", _away())
-        async for progress in self.hosts.restart(host, warrant, via):
+        async for progress in self.hosts.restart(host, warrant, via, signatures=signatures, serial=serial):
             self.fault.after(_lost())
             self.fault.before(f"restart: {type(progress).__name__}", _lost())
             yield progress

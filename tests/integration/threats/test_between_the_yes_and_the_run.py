@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -224,8 +224,10 @@ async def test_a_run_that_began_is_not_cancelled(stage: Stage) -> None:
     seen: list[str] = []
 
     class Cancelling(FakeHosts):
-        async def restart(self, host: Host, warrant: str, via: Sequence[Host] = ()) -> AsyncIterator[Progress]:
-            async for progress in super().restart(host, warrant, via):
+        async def restart(
+            self, host: Host, warrant: str, via: Sequence[Host] = (), **more: Any
+        ) -> AsyncIterator[Progress]:
+            async for progress in super().restart(host, warrant, via, **more):
                 if isinstance(progress, Started):
                     with pytest.raises(Conflict) as caught:
                         await decide.cancel(stage.world, stage.who["ada"], approved.id)
@@ -295,8 +297,10 @@ async def test_a_clock_that_was_set_back_gives_no_yes_more_time(stage: Stage) ->
 @pytest.mark.law(12)
 async def test_a_fault_of_ours_in_mid_run_is_settled_by_what_the_host_kept(stage: Stage) -> None:
     class Faulty(FakeHosts):
-        async def restart(self, host: Host, warrant: str, via: Sequence[Host] = ()) -> AsyncIterator[Progress]:
-            async for progress in super().restart(host, warrant, via):
+        async def restart(
+            self, host: Host, warrant: str, via: Sequence[Host] = (), **more: Any
+        ) -> AsyncIterator[Progress]:
+            async for progress in super().restart(host, warrant, via, **more):
                 yield progress
                 raise RuntimeError("nobody foresaw this")
 
@@ -313,7 +317,9 @@ async def test_a_fault_of_ours_in_mid_run_is_settled_by_what_the_host_kept(stage
 @pytest.mark.parametrize("error", [Lost("gone", next_step="wait"), RuntimeError("a fault")])
 async def test_no_error_after_the_warrant_was_sent_is_called_not_run(stage: Stage, error: Exception) -> None:
     class Silent(FakeHosts):
-        async def restart(self, host: Host, warrant: str, via: Sequence[Host] = ()) -> AsyncIterator[Progress]:
+        async def restart(
+            self, host: Host, warrant: str, via: Sequence[Host] = (), **more: Any
+        ) -> AsyncIterator[Progress]:
             run = (await self._reach(host, via)).spend(warrant)
             if isinstance(run, Run):
                 raise error
