@@ -75,6 +75,7 @@ class Verified(Event):
     groups: tuple[tuple[str, ...], ...]
     assurance: int
     not_after: float
+    plain_keys: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +88,18 @@ class Insisted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approved(Event):
-    """One human's yes to one digest."""
+    """One human's yes to one digest: ``level`` is ``click``, or what signed it, ``passkey`` or ``key``.
+
+    Of a signature ``signature_text`` names the armored SSH signature, which is kept apart, and ``key`` the fingerprint
+    of the key that made it; of a click both are empty.
+    """
 
     type: ClassVar[str] = "approved"
     human: str
     digest: str
     level: str
+    signature_text: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,15 +38,21 @@ ACTING = frozenset({State.RUNNING, State.UNKNOWN, State.SETTLING})
 ENDED = frozenset(State) - ASKING - ACTING
 # The states that want a worker: each has one next step that no person takes.
 WANTING_WORK = frozenset({State.OPEN, State.APPROVED}) | ACTING
+# How strong a yes is: a click, or a signature that anybody can check.
+CLICK = "click"
+SIGNED = frozenset({"passkey", "key"})
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """One yes that counts."""
+    """One yes that counts. ``signature_text`` and ``key`` are empty for a click."""
 
     person: str
     human: str
     at: float
+    level: str = CLICK
+    signature_text: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,7 @@ class Request:
     approvers: int = 0
     groups: tuple[tuple[str, ...], ...] = ()
     assurance: int = 0
+    plain_keys: bool = False
     not_after: float = 0.0
     approvals: tuple[Approval, ...] = ()
     is_by_hand: bool = False
@@ -178,10 +185,19 @@ def _fits(request: Request, event: Event) -> bool:
     match event:
         case happened.Approved(human=human, digest=digest):
             said = {approval.human for approval in request.approvals} | {request.requester_human}
-            return digest == request.digest and human not in said and event.at < request.not_after
+            is_new = human not in said and _is_strong(request, event)
+            return digest == request.digest and is_new and event.at < request.not_after
         case happened.RunStarted(digest=digest) | happened.HandedOver(digest=digest):
             return digest == request.digest and event.at < request.not_after
     return True
+
+
+def _is_strong(request: Request, event: happened.Approved) -> bool:
+    """Whether a yes is as strong as the request's assurance: above a click only a signature counts, each key once."""
+    if event.level == CLICK:
+        return request.assurance <= 1 and not event.signature_text and not event.key
+    used = {approval.key for approval in request.approvals}
+    return event.level in SIGNED and bool(event.signature_text and event.key) and event.key not in used
 
 
 def _after(request: Request, event: Event) -> Request:
@@ -194,7 +210,8 @@ def _after(request: Request, event: Event) -> Request:
         case happened.Insisted():
             return replace(request, insisted_text=event.reason_text)
         case happened.Approved():
-            given = (*request.approvals, Approval(event.by, event.human, event.at))
+            yes = Approval(event.by, event.human, event.at, event.level, event.signature_text, event.key)
+            given = (*request.approvals, yes)
             state = State.APPROVED if len(given) >= request.approvers else State.WAITING
             return replace(request, approvals=given, state=state)
         case happened.Denied():
@@ -230,6 +247,7 @@ def _verified(request: Request, event: happened.Verified) -> Request:
         approvers=event.approvers,
         groups=event.groups,
         assurance=event.assurance,
+        plain_keys=event.plain_keys,
         not_after=event.not_after,
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from app.core.errors import Conflict, Refused
+from app.core.level import Level
 from app.core.lifecycle import Request, State
 from app.core.service import NAME, Host, Problem, Service
 
@@ -37,6 +38,15 @@ class Via(StrEnum):
 
     SESSION = "session"
     TOKEN = "token"  # noqa: S105 - a word, not a secret
+    SIGNATURE = "signature"
+
+
+class Kind(StrEnum):
+    """What holds the key that a yes is signed with. Nobody has to touch a plain one."""
+
+    PASSKEY = "passkey"
+    SECURITY_KEY = "security-key"
+    PLAIN = "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,10 @@ class Policy:
         """The rule's name on pages and in warrants."""
         return self.environment or f"service:{self.service}"
 
+    def covers(self, service: Service, host: Host) -> bool:
+        """Whether it holds for a service on its host."""
+        return self.service == service.name or self.environment == host.environment
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -70,6 +84,7 @@ class Rule:
     groups: tuple[tuple[str, ...], ...]
     assurance: Assurance
     expires_seconds: int
+    plain_keys: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +103,35 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """A signature over the warrant of this digest that ``identity`` has verified, by a key that the person enrolled.
+
+    ``key`` is its fingerprint ``SHA256:…``, ``usable_at`` (epoch seconds) when it may begin to approve, ``signature``
+    the armored SSH signature itself.
+    """
+
+    digest: str
+    key: str
+    kind: Kind
+    is_present: bool
+    is_user_verified: bool
+    usable_at: float
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try to approve: who, how they came in, when they last proved who they are, and what they say yes to."""
+    """One try to approve: who, how they came in, when they last proved who they are, and what they say yes to.
+
+    ``proof`` is the signature that came with it. Without a session (``Via.SIGNATURE``) it is all that there is, and
+    ``signed_in_at`` says nothing.
+    """
 
     person: Person
     via: Via
     signed_in_at: float
     digest: str
+    proof: Proof | None = None
 
 
 def policy_problems(policy: Policy) -> list[Problem]:
@@ -108,8 +145,6 @@ def policy_problems(policy: Policy) -> list[Problem]:
         found.append(Problem("groups", "name at least one group: a rule that names nobody would let nobody approve"))
     if any(not NAME.fullmatch(group) for group in policy.groups):
         found.append(Problem("groups", "a group is 1 to 40 of a-z, 0-9 and '-'"))
-    if policy.assurance is not Assurance.CLICK:
-        found.append(Problem("assurance", "this version offers 'click' only"))
     if not 60 <= policy.expires_seconds <= 86_400:
         found.append(Problem("expires", "between 1m and 24h"))
     return found
@@ -124,15 +159,19 @@ def lowered(before: Policy, after: Policy | None) -> tuple[str, ...]:
         f"{after.approvers} instead of {before.approvers} have to approve": after.approvers < before.approvers,
         f"{' and '.join(joined)} may approve too": bool(joined),
         f"{after.assurance.name.lower()} is enough": after.assurance < before.assurance,
+        "a key that nobody has to touch may sign": after.plain_keys and not before.plain_keys,
         "a request lives longer": after.expires_seconds > before.expires_seconds,
     }
     return tuple(words for words, is_so in found.items() if is_so)
 
 
 def rule_for(service: Service, host: Host, policies: Iterable[Policy], revision: int) -> Rule:
-    """Return the strictest rule for a service. Raises Refused where no policy fits: silence is never yes."""
+    """Return the strictest rule for a service. Raises Refused where no policy fits: silence is never yes.
+
+    A sealed host takes nothing but signatures, so there its level is the rule's assurance.
+    """
     fitting = sorted(
-        (each for each in policies if each.service == service.name or each.environment == host.environment),
+        (each for each in policies if each.covers(service, host)),
         key=lambda each: each.name,
     )
     if not fitting or any(policy_problems(each) for each in fitting):
@@ -146,8 +185,9 @@ def rule_for(service: Service, host: Host, policies: Iterable[Policy], revision:
         revision=revision,
         approvers=max(each.approvers for each in fitting),
         groups=tuple(each.groups for each in fitting),
-        assurance=max(each.assurance for each in fitting),
+        assurance=Assurance.SEALED if host.level is Level.SEALED else max(each.assurance for each in fitting),
         expires_seconds=min(each.expires_seconds for each in fitting),
+        plain_keys=all(each.plain_keys for each in fitting),
     )
 
 
@@ -176,8 +216,8 @@ def approval_refusal(
 ) -> Refused | None:
     """The guard: say why this yes does not count, or None where it does. ``frozen`` is the freeze's own sentence."""
     again = "Open the request again: it shows what holds now."
-    if attempt.via is not Via.SESSION:
-        return _no("token", "A token cannot approve; only a signed-in human can.", "A person opens the request's page.")
+    if attempt.via not in {Via.SESSION, Via.SIGNATURE}:
+        return _no("token", "A token cannot approve; only a human can.", "A person opens the request's page.")
     if request.state is not State.WAITING or request.warrant is None:
         return Conflict(f"This request is {request.state}, not waiting.", code="not_waiting", next_step=again)
     if request.not_after <= now:
@@ -190,10 +230,31 @@ def approval_refusal(
         return Conflict("You have approved this already.", code="already_approved", next_step=_others(request))
     if attempt.digest != request.digest:
         return Conflict("The yes names another warrant than this one.", code="digest_differs", next_step=again)
-    if request.assurance > Assurance.CLICK:
-        return _no("assurance", "This request needs more than a click.", "Use a version that offers passkeys.")
+    if attempt.proof is not None:
+        return _proof_refusal(request, attempt.proof, now)
+    if request.assurance > Assurance.CLICK or attempt.via is Via.SIGNATURE:
+        sign = "Sign it with your passkey on the request's page, or with `askfirst approve`."
+        return _no("needs_signature", "This yes needs a signature, a click is not enough.", sign)
     if now - attempt.signed_in_at > step_up_seconds:
         return _no("step_up_required", "You signed in too long ago to approve.", "Enter your password once more.")
+    return None
+
+
+def _proof_refusal(request: Request, proof: Proof, now: float) -> Refused | None:
+    """Say why a signature does not count, or None where it does."""
+    if proof.digest != request.digest:
+        again = "Open the request again, and sign what it shows."
+        return Conflict("The signature is over another warrant than this one.", code="other_warrant", next_step=again)
+    if proof.usable_at > now:
+        return _no("key_too_new", "This key was enrolled too recently to approve.", _others(request))
+    if any(proof.key == approval.key for approval in request.approvals):
+        return Conflict("This key has signed this already.", code="key_used", next_step=_others(request))
+    if proof.kind is Kind.PLAIN:
+        enrol = "Enrol a passkey or a security key in Settings, and sign with that."
+        return None if request.plain_keys else _no("plain_key", "The policy asks for a key with a touch.", enrol)
+    if not (proof.is_present and proof.is_user_verified):
+        how = "Let the key ask for its PIN, finger or face; a security key for SSH is made with -O verify-required."
+        return _no("not_verified", "The key did not find out who touched it.", how)
     return None
 
 

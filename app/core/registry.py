@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from app.core.level import Level
 from app.core.manager import Manager
-from app.core.policy import Policy, policy_problems
+from app.core.policy import Assurance, Policy, policy_problems
 from app.core.service import Host, Problem, Service, host_problems, service_problems
 
 MOST_JUMPS = 5
@@ -92,7 +93,8 @@ def problems(registry: Registry, managers: Mapping[str, Manager]) -> list[tuple[
         claimed = (*service_problems(service), *_under(service, managers), *_placed(service, registry))
         found += [("service", service.name, problem) for problem in claimed]
     for policy in registry.policies:
-        found += [("policy", policy.name, problem) for problem in policy_problems(policy)]
+        own = (*policy_problems(policy), *_sealed_elsewhere(policy, registry))
+        found += [("policy", policy.name, problem) for problem in own]
     return found + list(_twice(registry))
 
 
@@ -146,6 +148,17 @@ def _same_machine(host: Host, registry: Registry) -> Iterator[Problem]:
         if other.name < host.name and set(other.host_keys) & set(host.host_keys):
             hint = "if it was copied from it, give it keys of its own (`ssh-keygen -A`)"
             yield Problem("host_keys", f"{other.name} has this key already: a machine has one name; {hint}")
+
+
+def _sealed_elsewhere(policy: Policy, registry: Registry) -> Iterator[Problem]:
+    """Only a sealed host checks a signature by itself: the word may not stand where none does."""
+    if policy.assurance is not Assurance.SEALED:
+        return
+    for host in registry.hosts:
+        covered = [each.name for each in registry.services_on(host.name) if policy.covers(each, host)]
+        if covered and host.level is not Level.SEALED:
+            hint = f"seal it (`level: sealed` and its kit), or write passkey: {', '.join(covered)} runs there"
+            yield Problem("assurance", f"the host {host.name} is {host.level}; {hint}")
 
 
 def _twice(registry: Registry) -> Iterator[tuple[Kind, str, Problem]]:

@@ -232,6 +232,7 @@ async def _wait(
         approvers=await pace.approvers(world, request.service, rule),
         groups=rule.groups,
         assurance=rule.assurance,
+        plain_keys=rule.plain_keys,
         not_after=float(warrant.not_after),
     )
     request = await requests.append(world.db, request, event, (proof, text))

@@ -31,9 +31,9 @@ class Life(RuleBasedStateMachine):
         self.log: list[Event] = []
         self.now = ASKED_AT
 
-    @initialize(approvers=st.integers(1, 3))
-    def ask(self, approvers: int) -> None:
-        self.approvers = approvers
+    @initialize(approvers=st.integers(1, 3), assurance=st.integers(1, 3))
+    def ask(self, approvers: int, assurance: int) -> None:
+        self.approvers, self.assurance = approvers, assurance
         asked = event(events.Asked, self.now)
         self.log = [asked]
         self.request = begin(ID, asked)
@@ -58,7 +58,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from(sorted(KINDS)))
     def anything(self, kind: str) -> None:
-        changes = {"approvers": self.approvers} if kind == "verified" else {}
+        changes = {"approvers": self.approvers, "assurance": self.assurance} if kind == "verified" else {}
         self.attempt(replace(event(KINDS[kind], **changes), **self.at()))  # type: ignore[arg-type]
 
     @rule(steps=st.integers(1, 8), human=st.sampled_from(HUMANS[1:]))
@@ -68,7 +68,8 @@ class Life(RuleBasedStateMachine):
                 case State.OPEN:
                     self.anything("verified")
                 case State.WAITING:
-                    self.say_yes(human, "p-1", DIGEST)
+                    level = "click" if self.assurance == 1 else "passkey"
+                    self.say_yes(human, "p-1", DIGEST, level, f"SHA256:{human}")
                 case State.APPROVED:
                     self.start(events.RunStarted, DIGEST)
                 case State.RUNNING | State.UNKNOWN:
@@ -81,9 +82,16 @@ class Life(RuleBasedStateMachine):
         if is_settling:
             assert self.request.state is (State.SUCCEEDED if is_success else State.FAILED)
 
-    @rule(human=st.sampled_from(HUMANS), account=st.sampled_from(["p-1", "p-2"]), digest=st.sampled_from(DIGESTS))
-    def say_yes(self, human: str, account: str, digest: str) -> None:
-        yes = event(events.Approved, self.now, human=human, by=account, digest=digest)
+    @rule(
+        human=st.sampled_from(HUMANS),
+        account=st.sampled_from(["p-1", "p-2"]),
+        digest=st.sampled_from(DIGESTS),
+        level=st.sampled_from(["click", "passkey", "key", ""]),
+        key=st.sampled_from(["", "SHA256:h-bo", "SHA256:h-cy"]),
+    )
+    def say_yes(self, human: str, account: str, digest: str, level: str, key: str) -> None:
+        signed = {"signature_text": "sha256:signature", "key": key} if level != "click" else {}
+        yes = event(events.Approved, self.now, human=human, by=account, digest=digest, level=level, **signed)
         self.attempt(replace(yes, id=f"e-{len(self.log)}"))
 
     @rule(kind=st.sampled_from([events.RunStarted, events.HandedOver]), digest=st.sampled_from(DIGESTS))
@@ -99,6 +107,14 @@ class Life(RuleBasedStateMachine):
         humans = [approval.human for approval in self.request.approvals]
         assert "h-ada" not in humans
         assert len(set(humans)) == len(humans)
+
+    @invariant()
+    def a_yes_is_as_strong_as_was_asked_for_and_each_key_signs_once(self) -> None:
+        for approval in self.request.approvals:
+            assert self.assurance == 1 or approval.level in {"passkey", "key"}
+            assert bool(approval.key and approval.signature_text) == (approval.level != "click")
+        keys = [approval.key for approval in self.request.approvals if approval.key]
+        assert len(set(keys)) == len(keys)
 
     @invariant()
     def it_runs_only_after_enough_yes_to_its_digest_in_time_and_once(self) -> None:

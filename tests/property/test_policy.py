@@ -12,8 +12,10 @@ from app.core.lifecycle import Approval, Request, State
 from app.core.policy import (
     Assurance,
     Attempt,
+    Kind,
     Person,
     Policy,
+    Proof,
     Role,
     Via,
     approval_refusal,
@@ -47,20 +49,37 @@ people = st.builds(
     ),
     is_enabled=mostly(True, st.booleans()),
 )
+proofs = st.builds(
+    Proof,
+    digest=mostly(DIGEST, st.sampled_from(["", DIGEST.upper(), "0" * 64])),
+    key=st.sampled_from(["SHA256:bo", "SHA256:cy"]),
+    kind=st.sampled_from(Kind),
+    is_present=mostly(True, st.booleans()),
+    is_user_verified=mostly(True, st.booleans()),
+    usable_at=mostly(NOT_AFTER - 400, st.floats(NOT_AFTER - 400, NOT_AFTER + 400)),
+    signature=st.just("-----BEGIN SSH SIGNATURE-----"),
+)
 attempts = st.builds(
     Attempt,
     person=people,
     via=mostly(Via.SESSION, st.sampled_from(Via)),
     signed_in_at=mostly(NOT_AFTER - 5, st.floats(NOT_AFTER - 900, NOT_AFTER)),
     digest=mostly(DIGEST, st.sampled_from(["", DIGEST.upper(), "0" * 64])),
+    proof=st.none() | proofs,
 )
-others = st.lists(st.builds(Approval, person=st.just("p"), human=humans, at=st.just(ASKED_AT)), max_size=1)
+others = st.lists(
+    st.builds(
+        Approval, person=st.just("p"), human=humans, at=st.just(ASKED_AT), key=st.sampled_from(["", "SHA256:cy"])
+    ),
+    max_size=1,
+)
 requests = st.builds(
     replace,
     mostly(State.WAITING, st.sampled_from(State)).map(request_in),
     groups=mostly((("lab-team", "network-team"),), st.lists(group_sets, max_size=2).map(tuple)),
     approvers=st.integers(1, 3),
-    assurance=mostly(1, st.integers(1, 3)),
+    assurance=st.integers(1, 3),
+    plain_keys=st.booleans(),
     approvals=mostly((), others.map(tuple)),
 )
 moments = mostly(NOT_AFTER - 1, st.floats(NOT_AFTER - 400, NOT_AFTER + 400))
@@ -82,7 +101,7 @@ def test_a_yes_that_counts_keeps_every_rule(request: Request, attempt: Attempt, 
         assert refused.next_step
         return
     person = attempt.person
-    assert attempt.via is Via.SESSION
+    assert attempt.via in {Via.SESSION, Via.SIGNATURE}
     assert person.is_enabled
     assert Role.APPROVER in person.roles
     assert person.human != request.requester_human
@@ -91,16 +110,34 @@ def test_a_yes_that_counts_keeps_every_rule(request: Request, attempt: Attempt, 
     assert now < request.not_after
     assert not frozen
     assert attempt.digest == request.digest == DIGEST
-    assert request.assurance == Assurance.CLICK
-    assert now - attempt.signed_in_at <= STEP_UP
+    if attempt.proof is None:
+        assert attempt.via is Via.SESSION
+        assert request.assurance == Assurance.CLICK
+        assert now - attempt.signed_in_at <= STEP_UP
+    else:
+        keeps_its_rules(request, attempt.proof, now)
     assert request.groups
     for groups in request.groups:
         assert any(person.groups.get(group, ASKED_AT + 1) <= request.asked_at for group in groups)
 
 
-def test_a_yes_that_counts_is_among_what_is_tried() -> None:
+def keeps_its_rules(request: Request, proof: Proof, now: float) -> None:
+    assert proof.digest == request.digest
+    assert proof.usable_at <= now
+    assert proof.key not in {approval.key for approval in request.approvals}
+    if proof.kind is Kind.PLAIN:
+        assert request.plain_keys
+    else:
+        assert proof.is_present
+        assert proof.is_user_verified
+
+
+@pytest.mark.parametrize("kind", [None, *Kind])
+def test_a_yes_that_counts_is_among_what_is_tried(kind: Kind | None) -> None:
     def counts(tried: tuple[Request, Attempt, float]) -> bool:
-        return approval_refusal(*tried[:2], now=tried[2], frozen=None, step_up_seconds=STEP_UP) is None
+        request, attempt, now = tried
+        by = attempt.proof.kind if attempt.proof else None
+        return by is kind and approval_refusal(request, attempt, now=now, frozen=None, step_up_seconds=STEP_UP) is None
 
     assert find(st.tuples(requests, attempts, moments), counts)
 
@@ -117,6 +154,8 @@ policies = st.builds(
     service=st.sampled_from(["pypnm-gui", "other", None]),
     approvers=st.integers(0, 4),
     groups=group_sets,
+    assurance=st.sampled_from(Assurance),
+    plain_keys=st.booleans(),
     expires_seconds=st.integers(30, 2_000),
 )
 
@@ -139,4 +178,5 @@ def test_no_fitting_policy_is_ever_stricter_than_the_rule(given_policies: list[P
         assert rule.expires_seconds <= each.expires_seconds
         assert rule.assurance >= each.assurance
         assert each.groups in rule.groups
+        assert each.plain_keys or not rule.plain_keys
     assert all(rule.groups)

@@ -6,15 +6,19 @@ from typing import Any
 import pytest
 
 from app.core.errors import Refused
+from app.core.level import Level
 from app.core.lifecycle import Approval, State
 from app.core.policy import (
     Assurance,
     Attempt,
+    Kind,
     Policy,
+    Proof,
     Role,
     Via,
     approval_refusal,
     eligibility_refusal,
+    lowered,
     policy_problems,
     rule_for,
 )
@@ -22,7 +26,10 @@ from tests.unit.core.samples import ASKED_AT, DIGEST, HOST, NOT_AFTER, SERVICE, 
 
 NOW = ASKED_AT + 60
 WAITING = request_in(State.WAITING)
+PASSKEY = replace(WAITING, assurance=Assurance.PASSKEY)
 BO = Attempt(person=person(), via=Via.SESSION, signed_in_at=NOW - 10, digest=DIGEST)
+PROOF = Proof(DIGEST, "SHA256:bo", Kind.PASSKEY, True, True, NOW - 1, "-----BEGIN SSH SIGNATURE-----")
+SAID = Approval("p-cy", "h-cy", NOW, "passkey", "sha256:signature", PROOF.key)
 
 
 def refusal(request: Any = WAITING, attempt: Attempt = BO, now: float = NOW, frozen: str | None = None) -> str | None:
@@ -37,6 +44,10 @@ def refusal(request: Any = WAITING, attempt: Attempt = BO, now: float = NOW, fro
 
 def by(**changes: Any) -> Attempt:
     return replace(BO, person=person(**changes))
+
+
+def signed(**changes: Any) -> Attempt:
+    return replace(BO, proof=replace(PROOF, **changes))
 
 
 def test_an_approver_of_the_group_who_did_not_ask_may_say_yes() -> None:
@@ -71,13 +82,43 @@ def test_an_approver_of_the_group_who_did_not_ask_may_say_yes() -> None:
         ("digest_differs", {"attempt": replace(BO, digest=DIGEST[:-1])}),
         ("already_approved", {"request": replace(WAITING, approvers=2, approvals=(Approval("p-bo", "h-bo", NOW),))}),
         ("already_approved", {"request": replace(WAITING, approvers=2, approvals=(Approval("p-2", "h-bo", NOW),))}),
-        ("assurance", {"request": replace(WAITING, assurance=Assurance.PASSKEY)}),
+        ("needs_signature", {"request": PASSKEY}),
+        ("needs_signature", {"request": replace(WAITING, assurance=Assurance.SEALED)}),
+        ("needs_signature", {"attempt": replace(BO, via=Via.SIGNATURE)}),
+        ("token", {"request": PASSKEY, "attempt": replace(BO, via=Via.TOKEN, proof=PROOF)}),
+        ("own_request", {"request": PASSKEY, "attempt": replace(by(name="ada"), proof=PROOF)}),
+        ("other_warrant", {"request": PASSKEY, "attempt": signed(digest="0" * 64)}),
+        ("other_warrant", {"request": PASSKEY, "attempt": signed(digest="")}),
+        ("digest_differs", {"request": PASSKEY, "attempt": replace(signed(), digest="0" * 64)}),
+        ("not_verified", {"request": PASSKEY, "attempt": signed(is_user_verified=False)}),
+        ("not_verified", {"request": PASSKEY, "attempt": signed(is_present=False)}),
+        ("not_verified", {"attempt": signed(is_user_verified=False, kind=Kind.SECURITY_KEY)}),
+        ("key_too_new", {"request": PASSKEY, "attempt": signed(usable_at=NOW + 1)}),
+        ("key_used", {"request": replace(PASSKEY, approvers=2, approvals=(SAID,)), "attempt": signed()}),
+        ("plain_key", {"request": PASSKEY, "attempt": signed(kind=Kind.PLAIN)}),
+        ("plain_key", {"attempt": signed(kind=Kind.PLAIN)}),
         ("not_waiting", {"request": replace(WAITING, warrant=None)}),
         *(("not_waiting", {"request": request_in(state)}) for state in State if state is not State.WAITING),
     ],
 )
 def test_every_no_has_its_reason_and_says_what_to_do(code: str, changes: dict[str, Any]) -> None:
     assert refusal(**changes) == code
+
+
+@pytest.mark.parametrize("assurance", Assurance)
+@pytest.mark.parametrize("via", [Via.SESSION, Via.SIGNATURE])
+@pytest.mark.parametrize("kind", [Kind.PASSKEY, Kind.SECURITY_KEY])
+def test_a_signature_counts_at_every_level_and_needs_no_fresh_sign_in(assurance: int, via: Via, kind: Kind) -> None:
+    request = replace(WAITING, assurance=assurance)
+    assert refusal(request, replace(signed(kind=kind), via=via, signed_in_at=0.0)) is None
+
+
+def test_a_key_that_nobody_touches_counts_where_every_policy_says_so() -> None:
+    plain = signed(kind=Kind.PLAIN, is_present=False, is_user_verified=False)
+    assert refusal(replace(PASSKEY, plain_keys=True), plain) is None
+    both = [replace(PRODUCTION, plain_keys=True), Policy(service="pypnm-gui", groups=("a",))]
+    assert not rule_for(SERVICE, HOST, both, 1).plain_keys
+    assert rule_for(SERVICE, HOST, both[:1], 1).plain_keys
 
 
 @pytest.mark.threat("B8")
@@ -159,7 +200,6 @@ def test_no_policy_and_an_empty_policy_are_a_refusal(policies: list[Policy]) -> 
         ("approvers", replace(PRODUCTION, approvers=10)),
         ("groups", replace(PRODUCTION, groups=())),
         ("groups", replace(PRODUCTION, groups=("Lab Team",))),
-        ("assurance", replace(PRODUCTION, assurance=Assurance.SEALED)),
         ("expires", replace(PRODUCTION, expires_seconds=59)),
         ("expires", replace(PRODUCTION, expires_seconds=86_401)),
     ],
@@ -168,5 +208,21 @@ def test_a_policy_that_cannot_be_meant_is_named_by_its_field(field: str, policy:
     assert [problem.field for problem in policy_problems(policy)] == [field]
 
 
-def test_a_plain_policy_has_no_problem() -> None:
-    assert policy_problems(PRODUCTION) == []
+@pytest.mark.parametrize("assurance", Assurance)
+def test_a_plain_policy_has_no_problem(assurance: Assurance) -> None:
+    assert policy_problems(replace(PRODUCTION, assurance=assurance)) == []
+
+
+def test_a_sealed_host_takes_nothing_but_signatures_whatever_the_policy_says() -> None:
+    assert rule_for(SERVICE, HOST, [PRODUCTION], 1).assurance is Assurance.CLICK
+    assert rule_for(SERVICE, replace(HOST, level=Level.ENFORCED), [PRODUCTION], 1).assurance is Assurance.CLICK
+    assert rule_for(SERVICE, replace(HOST, level=Level.SEALED), [PRODUCTION], 1).assurance is Assurance.SEALED
+
+
+@pytest.mark.threat("K6")
+def test_a_policy_that_lets_plain_keys_sign_asks_for_less_than_before() -> None:
+    looser = replace(PRODUCTION, plain_keys=True)
+    assert lowered(PRODUCTION, looser) == ("a key that nobody has to touch may sign",)
+    assert lowered(looser, PRODUCTION) == ()
+    strict = replace(PRODUCTION, assurance=Assurance.SEALED)
+    assert lowered(strict, replace(PRODUCTION, assurance=Assurance.PASSKEY)) == ("passkey is enough",)

@@ -96,7 +96,11 @@ def test_a_script_and_its_words_are_read_and_written_again() -> None:
         ("path: /opt/pypnm-gui-lab", "path: /opt/../etc", "line 14, column 11: service pypnm-gui: path: an absolute"),
         ("groups: [lab-team]", "groups: []", "line 25, column 13: policy production: groups: name at least one group"),
         ("expires: 15m", "expires: soon", "line 27, column 14: policies.0.expires: expected a duration"),
-        ("assurance: click", "assurance: sealed", "line 26, column 16: policy production: assurance: this version"),
+        (
+            "assurance: click",
+            "assurance: sealed",
+            "line 26, column 16: policy production: assurance: the host",
+        ),
         (
             "  - name: alpha\n    address: 10.0.0.5\n",
             "  - name: alpha\n",
