@@ -20,6 +20,7 @@ from app import __version__
 from app.api import problems, replies
 from app.api.routes import router as api_router
 from app.cli.main import app as command_line
+from app.flow.anchoring import anchored
 from app.flow.ports import News, World
 from app.flow.worker import Worker
 from app.settings import Settings
@@ -86,7 +87,8 @@ def create_app(wiring: Wiring | None = None) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with lock_for_serving(settings.database_url, works=settings.role != "web"):
-            async with wiring.open_world() as world:
+            anchor = (settings.anchor_file, settings.anchor_every)
+            async with wiring.open_world() as world, anchored(world, *anchor):
                 app.state.world = world
                 worker = asyncio.create_task(Worker(world).run()) if settings.role != "web" else None
                 app.state.worker = worker

@@ -47,6 +47,10 @@ class Settings(BaseSettings):
     listen: str = Field("127.0.0.1:8770", description="Loopback by default: a reverse proxy adds TLS.")
     ssh_key: Path | None = Field(None, description="Private key for hosts; one is made in the data directory if unset.")
     role: Literal["all", "web", "worker"] = Field("all", description="What this process does.")
+    anchor_file: Path = Field(
+        Path(), description="Where the log's anchor is appended; better on another machine: see Backup."
+    )
+    anchor_every: Duration = Field(60, ge=1, le=86_400, description="How often the log is anchored where it has grown.")
     step_up_seconds: float = Field(300, ge=30, description="How old a sign-in may be when somebody approves.")
     proof_max_age_seconds: float = Field(120, ge=10, description="How old a proof may be when somebody approves.")
     probe_timeout_seconds: float = Field(20, ge=1, description="A host that takes longer counts as unreachable.")
@@ -70,12 +74,22 @@ class Settings(BaseSettings):
         description="How many hosts are swept at once: of the 20 that connect at once the rest is clicks'.",
     )
 
+    # Long enough for the owner of a stolen session to notice a key that they did not add.
+    new_key_seconds: Duration = Field(
+        86_400,
+        ge=0,
+        le=2_592_000,
+        description="How long a new key may not approve yet, once it is confirmed, such as 24h.",
+    )
+
     @model_validator(mode="after")
     def _fill(self) -> Self:
         if not self.database_url:
             self.database_url = f"sqlite+aiosqlite:///{self.data_dir / 'askfirst.db'}"
         if self.ssh_key is None:
             self.ssh_key = self.data_dir / "ssh_key"
+        if self.anchor_file == Path():
+            self.anchor_file = self.data_dir / "anchor"
         self.base_url = self.base_url.rstrip("/")
         return self
 
@@ -92,4 +106,5 @@ class Settings(BaseSettings):
             sweep_every_seconds=self.sweep_every,
             sweep_grace_seconds=self.sweep_grace,
             sweep_hosts_at_once=self.sweep_hosts_at_once,
+            new_key_seconds=self.new_key_seconds,
         )

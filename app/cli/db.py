@@ -1,15 +1,20 @@
-"""The database: its schema, its move from SQLite to PostgreSQL, and the roles that a PostgreSQL server gives us."""
+"""The database: its schema, its move from SQLite to PostgreSQL, its backups, and the roles of a PostgreSQL server."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.cli.answers import Answer, AsJson, Wiring, finish
+from app.cli.answers import Answer, AsJson, Line, Wiring, answer, finish
+from app.flow import anchoring
+from app.flow.ports import World
+from app.store import backup as backups
 from app.store import copying, roles
+from app.store.copying import Copied
 from app.store.dialect import shown
 from app.store.engine import open_database
 
-app = typer.Typer(help="The database: upgrade, copy, roles.", no_args_is_help=True)
+app = typer.Typer(help="The database: upgrade, copy, backup, restore, roles.", no_args_is_help=True)
 
 
 @app.command("upgrade")
@@ -42,12 +47,64 @@ def copy(
 
     async def run() -> Answer:
         copied = await copying.copy(source, target)
-        rows = sum(copied.rows.values())
-        log = f"The log's {copied.rows['audit']} events are whole on both ends and end with {copied.head[:16]}…"
-        said = (f"{rows} rows of {len(copied.rows)} tables are now in {shown(target)}.", log)
-        return Answer({"database": shown(target), "rows": copied.rows, "head": copied.head}, said)
+        return Answer({"database": shown(target), **_data(copied)}, _said(copied, shown(target)))
 
     finish(run, as_json=as_json)
+
+
+@app.command("backup")
+def backup(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A new file. Keep it as you keep a password: it holds all there is.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write all there is into one new file, also beside a running server; its log is verified before it counts."""
+    wiring: Wiring = context.obj
+
+    async def run() -> Answer:
+        copied = await backups.backup(wiring.settings.database_url, file)
+        return Answer({"file": str(file), **_data(copied)}, _said(copied, str(file)))
+
+    finish(run, as_json=as_json)
+
+
+@app.command("restore")
+def restore(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The file that `askfirst db backup` wrote, by this version or before.")],
+    reason: Annotated[str, typer.Option(help="Why; it is shown and logged.")] = "No reason was given.",
+    as_json: AsJson = False,
+) -> None:
+    """Put a backup into the empty database that the settings name, say so in its log, and freeze everything.
+
+    Stop every server first. What ran since the backup is known to the hosts: they refuse to run it again.
+    """
+    wiring: Wiring = context.obj
+
+    async def run() -> Answer:
+        copied = await backups.restore(file, wiring.settings.database_url)
+        async with wiring.open_world() as world:
+            lost = await anchoring.recovered(world, wiring.settings.anchor_file, reason)
+        name = shown(wiring.settings.database_url)
+        return Answer({"database": name, **_data(copied), "lost": lost}, (*_said(copied, name), *_after(lost)))
+
+    finish(run, as_json=as_json)
+
+
+@app.command("recover")
+def recover(
+    context: typer.Context,
+    reason: Annotated[str, typer.Option(help="Why; it is shown and logged.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say in the log that an older state of the database was put back by other means, and freeze everything."""
+    wiring: Wiring = context.obj
+
+    async def act(world: World) -> Answer:
+        lost = await anchoring.recovered(world, wiring.settings.anchor_file, reason)
+        return Answer({"lost": lost}, _after(lost))
+
+    answer(context, act, as_json=as_json)
 
 
 @app.command("roles")
@@ -65,3 +122,22 @@ def print_roles(
         return Answer({"sql": script}, tuple(script.splitlines()))
 
     finish(run, as_json=as_json)
+
+
+def _data(copied: Copied) -> dict[str, object]:
+    return {"rows": copied.rows, "head": copied.head}
+
+
+def _said(copied: Copied, where: str) -> tuple[str, ...]:
+    rows = sum(copied.rows.values())
+    log = f"The log's {copied.rows['audit']} events are whole on both ends and end with {copied.head[:16]}…"
+    return (f"{rows} rows of {len(copied.rows)} tables are now in {where}.", log)
+
+
+def _after(lost: int) -> tuple[Line | str, ...]:
+    gone = f"At least {lost} events are gone" if lost else "No event is known to be gone"
+    return (
+        f"{gone}: the log says so in its next row, `log_recovered`. Everybody has to sign in again.",
+        Line("Everything is frozen: who was disabled, what was denied or revoked since is not known here.", "bad"),
+        "When you have looked: askfirst freeze off --reason TEXT",
+    )

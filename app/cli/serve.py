@@ -16,6 +16,7 @@ import uvicorn
 from app.cli.answers import Wiring, attempt, log_from, show
 from app.core.errors import Refused
 from app.flow.people import setup_link
+from app.store.anchor import Anchor
 from app.store.engine import lock_for_serving
 
 _DRAIN_SECONDS = 3
@@ -42,6 +43,7 @@ def serve(
         settings = wiring.settings
         with lock_for_serving(settings.database_url):
             async with wiring.open_world() as world:
+                await Anchor(settings.anchor_file).check(world.db)
                 return await setup_link(world, settings.base_url)
 
     async def run() -> None:

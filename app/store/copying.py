@@ -46,11 +46,30 @@ async def copy(source: str, target: str) -> Copied:
         await (await open_database(url, upgrade=upgrade)).close()
     origin, end = from_dialect.writer(from_address), to_dialect.writer(to_address)
     try:
-        with lock_for_serving(source), lock_for_serving(target):
+        with lock_for_serving(source, alone=True), lock_for_serving(target, alone=True):
             async with origin.begin() as here, end.begin() as there:
                 await here.exec_driver_sql(from_dialect.HEAD)
                 await there.exec_driver_sql(to_dialect.HEAD)
                 return await _copy(here, there)
+    except (*from_dialect.FAILURES, *to_dialect.FAILURES) as error:
+        raise explain(error) from error
+    finally:
+        await origin.dispose()
+        await end.dispose()
+
+
+async def snapshot(source: str, target: str) -> Copied:
+    """Copy a database as it is at one moment, also beside a running server, into one that holds nothing.
+
+    Raises what ``copy`` raises, but for ``already_serving``.
+    """
+    (from_dialect, from_address), (to_dialect, to_address) = find(source), find(target)
+    for url, upgrade in ((source, False), (target, True)):
+        await (await open_database(url, upgrade=upgrade)).close()
+    origin, end = from_dialect.reader(from_address), to_dialect.writer(to_address)
+    try:
+        async with origin.begin() as here, end.begin() as there:
+            return await _copy(here, there)
     except (*from_dialect.FAILURES, *to_dialect.FAILURES) as error:
         raise explain(error) from error
     finally:
@@ -95,7 +114,7 @@ async def _refuse_filled(connection: AsyncConnection, table: Table) -> None:
         raise Refused(
             f"The database to copy to is not empty: it has {table.name}.",
             code="not_empty",
-            next_step="Make an empty database, and name that one.",
+            next_step="Make an empty database, and name that one; a file is moved away with its -wal and its -shm.",
         )
 
 
@@ -111,7 +130,8 @@ async def _send(here: AsyncConnection, there: AsyncConnection, table: Table) -> 
             await there.execute(insert(table), batch)
             batch = []
     if table in _ALONE:
-        await there.execute(update(table).values(batch[0]))
+        if batch[0][_ALONE[table].name]:  # an empty log has an empty head on both ends
+            await there.execute(update(table).values(batch[0]))
     elif batch:
         await there.execute(insert(table), batch)
     return number, total

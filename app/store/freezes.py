@@ -52,15 +52,25 @@ async def freeze(db: Database, scope: str, *, by: str, at: float, event_id: str,
         )
 
     async def change(tx: Tx) -> None:
-        if (await tx.connection.execute(select(FREEZES).where(FREEZES.c.scope == scope))).first() is not None:
+        if await is_frozen(tx, scope):
             raise Conflict(f"{_named(scope)} is frozen already.", code="already_frozen", next_step="Nothing is to do.")
-        kept = await tx.keep_words(reason)
-        data = {"scope": scope, "reason_text": kept}
-        await tx.record(body_for("frozen", data, event_id=event_id, at=at, by=by))
-        row = {"scope": scope, "by": by, "at": epoch(iso(at)), "reason_text": kept}
-        await tx.connection.execute(insert(FREEZES).values(row))
+        await put(tx, scope, by=by, at=at, event_id=event_id, reason=reason)
 
     await db.write(change)
+
+
+async def is_frozen(tx: Tx, scope: str) -> bool:
+    """Whether exactly this scope is frozen."""
+    return (await tx.connection.execute(select(FREEZES).where(FREEZES.c.scope == scope))).first() is not None
+
+
+async def put(tx: Tx, scope: str, *, by: str, at: float, event_id: str, reason: str) -> None:
+    """Freeze a scope that is not frozen, as a part of another change."""
+    kept = await tx.keep_words(reason)
+    data = {"scope": scope, "reason_text": kept}
+    await tx.record(body_for("frozen", data, event_id=event_id, at=at, by=by))
+    row = {"scope": scope, "by": by, "at": epoch(iso(at)), "reason_text": kept}
+    await tx.connection.execute(insert(FREEZES).values(row))
 
 
 async def release(db: Database, scope: str, *, by: str, at: float, event_id: str, reason: str) -> None:

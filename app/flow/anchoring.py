@@ -1,0 +1,65 @@
+"""Anchoring the log while a server runs, and saying in it that an older state was put back.
+
+It decides nothing about a request. An anchor that cannot be written stops nothing: it is told in the server's log each
+time, and by `askfirst doctor`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from app.core.errors import AskfirstError
+from app.flow.ask import REASON_BYTES, words
+from app.flow.ids import new_id
+from app.flow.people import operator
+from app.flow.ports import World
+from app.store import recovery
+from app.store.anchor import Anchor
+
+_LOG = structlog.get_logger("askfirst.anchor")
+
+
+@asynccontextmanager
+async def anchored(world: World, path: Path, every: float) -> AsyncIterator[None]:
+    """Anchor the log every so many seconds, where it has grown, and once more at the end.
+
+    Raises Refused, before anything is begun, where the log is not the one that was anchored.
+    """
+    anchor = Anchor(path)
+    await anchor.check(world.db)
+    keeping = asyncio.create_task(_keep(world, anchor, every))
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await _mark(world, anchor)
+
+
+async def recovered(world: World, path: Path, reason: str) -> int:
+    """Write into the log that the operator put an older state back. Returns how many events are known to be gone."""
+    now = world.clock.now()
+    said = words(reason, "reason", REASON_BYTES)
+    newest = Anchor(path).newest()
+    return await recovery.record(
+        world.db, newest, reason=said, by=operator().id, at=now, ids=(new_id(now), new_id(now))
+    )
+
+
+async def _keep(world: World, anchor: Anchor, every: float) -> None:
+    while True:
+        await _mark(world, anchor)
+        await world.clock.sleep(every)
+
+
+async def _mark(world: World, anchor: Anchor) -> None:
+    """Anchor the log once, where it has grown. What fails is told, and tried again later."""
+    try:
+        await anchor.mark(world.db, world.clock.now())
+    except AskfirstError as error:
+        _LOG.error("the log is not anchored", why=error.message, next=error.next_step)
+    except OSError as error:
+        _LOG.error("the log is not anchored", why=error.strerror, file=str(anchor.path))

@@ -1,0 +1,168 @@
+"""The anchor: a file outside the database that says where the log once ended, so that a log cut short is told from a
+whole one.
+
+It holds one line for each anchoring, ``seq hash time``, and is only ever appended to::
+
+    57 9f86d081884c7d65… 2026-01-27T10:15:00.250Z
+
+It does not protect itself: whoever can rewrite both the database and this file can cut both, so it belongs on another
+machine, in a folder where this one can append and not rewrite. It does not say why rows are gone; ``recovery`` writes
+that into the log, and what was anchored before such an event, from its number on, is forgiven.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.core.errors import Broken, Refused
+from app.core.events import epoch, iso
+from app.store.engine import Database
+from app.store.tables import AUDIT, AUDIT_HEAD
+
+RECOVERED = "log_recovered"
+_LINES = 500
+_TORN = " torn\n"
+_WHAT_NEXT = (
+    "Stop here and find out why. Restore a newer backup with `askfirst db restore`; where an older state is meant to "
+    "be, say so with `askfirst db recover --reason TEXT`: everybody will see it in the log."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where the log ended: the last row's number, its hash (hex), and when that was noted (epoch seconds)."""
+
+    seq: int
+    hash: str
+    at: float
+
+
+class Anchor:
+    """One anchor file. ``last`` is the mark that was read or written last, None before and where there is none."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the file; it is made by the first mark."""
+        self.path = path
+        self.last: Mark | None = None
+
+    async def check(self, db: Database) -> None:
+        """Compare the log with every mark.
+
+        Raises Refused ``log_shorter`` or ``log_rewritten`` where the log does not hold a row that was anchored and no
+        recovery tells of it, and ``anchor_unreadable`` where the file cannot be read.
+        """
+        marks = await asyncio.to_thread(self._read)
+        async with db.read() as connection:
+            end = int(await connection.scalar(select(AUDIT_HEAD.c.seq)) or 0)
+            wanted = select(AUDIT.c.seq, AUDIT.c.at).where(AUDIT.c.type == RECOVERED)
+            recoveries = [(row.seq, epoch(row.at)) for row in (await connection.execute(wanted)).all()]
+            missing = [mark async for mark in _missing(connection, marks)]
+        gone = [mark for mark in missing if not any(seq <= mark.seq and mark.at <= at for seq, at in recoveries)]
+        if gone:
+            raise _differs(max(gone, key=lambda mark: mark.seq), end, self.path)
+        self.last = next((mark for mark in reversed(marks) if mark not in missing), None)
+
+    async def mark(self, db: Database, at: float) -> Mark | None:
+        """Note durably where the log ends now, where it has grown since the last mark. Returns the new mark.
+
+        Raises Broken ``log_rewritten`` where the row of the last mark is not there any more: of two logs that both go
+        on from here only one is anchored.
+        """
+        async with db.read() as connection:
+            head = (await connection.execute(select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.hash))).one()
+            missing = [mark async for mark in _missing(connection, [self.last] if self.last else [])]
+        if missing:
+            raise Broken(_was_rewritten(missing[0]), code="log_rewritten", next_step=_WHAT_NEXT)
+        if head.seq == (self.last.seq if self.last else 0):
+            return None
+        mark = Mark(head.seq, head.hash.hex(), at)
+        await asyncio.to_thread(self._append, mark)
+        self.last = mark
+        return mark
+
+    def newest(self) -> Mark | None:
+        """Return the mark with the highest number. Raises Refused ``anchor_unreadable``."""
+        return max(self._read(), key=lambda mark: mark.seq, default=None)
+
+    def _read(self) -> list[Mark]:
+        try:
+            text = self.path.read_text(encoding="ascii")
+            whole = (line for line in text.splitlines(keepends=True) if line.endswith("\n"))
+            return [_mark_in(line) for line in whole if not line.endswith(_TORN)]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise self._unreadable(error.strerror or "it fails") from error
+        except ValueError as error:
+            raise self._unreadable("it holds a line that is no `seq hash time`") from error
+
+    def _append(self, mark: Mark) -> None:
+        """Add one line in one write, and return when it is on the disk.
+
+        A line that was cut off (the power went) cannot be taken back where a file is only appended to: it is closed by
+        a word that says so.
+        """
+        is_new = not self.path.exists()
+        file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            size = os.fstat(file).st_size
+            is_torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"
+            os.write(file, (_TORN if is_torn else "").encode() + _line(mark))
+            os.fsync(file)
+        finally:
+            os.close(file)
+        if is_new:
+            folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def _unreadable(self, why: str) -> Refused:
+        return Refused(
+            f"The anchor file {self.path} cannot be read: {why}.",
+            code="anchor_unreadable",
+            next_step="Let the user that runs Askfirst read and append to it, or name another in ASKFIRST_ANCHOR_FILE.",
+        )
+
+
+def _line(mark: Mark) -> bytes:
+    return f"{mark.seq} {mark.hash} {iso(mark.at)}\n".encode("ascii")
+
+
+def _mark_in(line: str) -> Mark:
+    seq, hashed, at = line.split()
+    if len(bytes.fromhex(hashed)) != 32:
+        raise ValueError("a hash has 32 bytes")
+    return Mark(int(seq), hashed.lower(), epoch(at))
+
+
+async def _missing(connection: AsyncConnection, marks: Sequence[Mark]) -> AsyncIterator[Mark]:
+    """Yield the marks whose row the log does not hold."""
+    for some in _some(marks):
+        wanted = select(AUDIT.c.seq, AUDIT.c.hash).where(AUDIT.c.seq.in_([mark.seq for mark in some]))
+        held = {row.seq: row.hash.hex() for row in (await connection.execute(wanted)).all()}
+        for mark in some:
+            if held.get(mark.seq) != mark.hash:
+                yield mark
+
+
+def _some(marks: Sequence[Mark]) -> Iterator[Sequence[Mark]]:
+    return (marks[start : start + _LINES] for start in range(0, len(marks), _LINES))
+
+
+def _differs(mark: Mark, end: int, path: Path) -> Refused:
+    if mark.seq > end:
+        message = f"The log ends at row {end}; its anchor {path} holds row {mark.seq} of {iso(mark.at)}: "
+        message += f"{mark.seq - end} events are gone."
+        return Refused(message, code="log_shorter", next_step=_WHAT_NEXT)
+    return Refused(f"{_was_rewritten(mark)} The anchor is {path}.", code="log_rewritten", next_step=_WHAT_NEXT)
+
+
+def _was_rewritten(mark: Mark) -> str:
+    return f"Row {mark.seq} of the log is not the one that was anchored at {iso(mark.at)}: another log stands there."

@@ -1,0 +1,102 @@
+"""A backup: one SQLite file that holds all of a database as it was at one moment, of whichever kind the database is.
+
+It is made beside a running server, and is nothing before its log has been verified; a file that is there is never
+written over. Restoring goes into an empty database only. It does not say that a restore took place: ``recovery`` does.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy.engine import URL
+
+from app.core.errors import Refused
+from app.store import copying
+from app.store.copying import Copied
+from app.store.engine import open_database
+
+
+async def backup(url: str, file: Path) -> Copied:
+    """Copy a database into a new file, which belongs to its user alone.
+
+    Raises Refused ``backup_there`` where there is such a file, ``log_not_whole`` where there is nothing to trust.
+    """
+    with _beside(file) as made:
+        copied = await copying.snapshot(url, _url(made))
+        await asyncio.to_thread(_give_name, made, file)
+    return copied
+
+
+async def restore(file: Path, url: str) -> Copied:
+    """Copy a backup, which is not changed, into a database that holds nothing.
+
+    Raises Refused ``no_backup`` where there is no such file, and what ``copying.copy`` raises.
+    """
+    # A backup may be of an earlier version, and lie where nothing can be written: what is moved is a copy of it.
+    with tempfile.TemporaryDirectory(prefix="askfirst-") as folder:
+        there = Path(folder) / "askfirst.db"
+        await asyncio.to_thread(_fetch, file, there)
+        await (await open_database(_url(there))).close()
+        return await copying.copy(_url(there), url)
+
+
+def _fetch(file: Path, there: Path) -> None:
+    try:
+        shutil.copyfile(file, there)
+    except FileNotFoundError as error:
+        raise Refused(
+            f"There is no backup {file}.", code="no_backup", next_step="Name the file that a backup made."
+        ) from error
+
+
+@contextmanager
+def _beside(file: Path) -> Iterator[Path]:
+    """Give a place on the same disk for what becomes a file, and take away what is left of it."""
+    if file.exists():
+        raise _is_there(file)
+    try:
+        folder = tempfile.mkdtemp(prefix=f".{file.name}-", dir=file.absolute().parent)
+    except OSError as error:
+        raise Refused(
+            f"No backup can be written to {file}: {error.strerror}.",
+            code="backup_place",
+            next_step="Name a file in a folder that is there and that you may write in.",
+        ) from error
+    try:
+        yield Path(folder) / "askfirst.db"
+    finally:
+        shutil.rmtree(folder)
+
+
+def _give_name(made: Path, file: Path) -> None:
+    """Make the file durable, then let it appear under its name, all of it or nothing."""
+    _sync(made)
+    try:
+        os.link(made, file)
+    except FileExistsError as error:
+        raise _is_there(file) from error
+    _sync(file.absolute().parent)
+
+
+def _sync(place: Path) -> None:
+    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_there(file: Path) -> Refused:
+    return Refused(
+        f"There is a file {file} already, and no backup is written over.",
+        code="backup_there",
+        next_step="Name another file.",
+    )
+
+
+def _url(file: Path) -> str:
+    return URL.create("sqlite", database=str(file.absolute())).render_as_string()

@@ -1,0 +1,36 @@
+"""What an older state of the database becomes when it is put back on purpose: told in the log, frozen, signed out.
+
+It moves no data (``copying`` does). What the lost events said is not known here: somebody may have denied, revoked or
+frozen since. So everything is frozen until a person has looked, and every session ends. What ran since is known to the
+hosts: each refuses a second run by its own record.
+"""
+
+from sqlalchemy import delete
+
+from app.store import freezes
+from app.store.anchor import RECOVERED, Mark
+from app.store.engine import Database
+from app.store.log import Tx, body_for
+from app.store.tables import ATTEMPTS, BOOTSTRAP, SESSIONS
+
+_FROZEN = "An older state of the database was put back: look at what is missing, then release this."
+
+
+async def record(db: Database, mark: Mark | None, *, reason: str, by: str, at: float, ids: tuple[str, str]) -> int:
+    """Write that the log goes on from an older state, and return how many events are known to be gone.
+
+    ``mark`` is the newest anchor, ``ids`` are those of the two events. All of it is one change.
+    """
+
+    async def change(tx: Tx) -> int:
+        lost = max(0, mark.seq - tx.head.seq) if mark else 0
+        anchored = {"anchored": mark.seq, "anchored_hash": mark.hash} if mark else {"anchored": 0, "anchored_hash": ""}
+        data = {**anchored, "lost": lost, "reason_text": await tx.keep_words(reason)}
+        await tx.record(body_for(RECOVERED, data, event_id=ids[0], at=at, by=by))
+        if not await freezes.is_frozen(tx, "all"):
+            await freezes.put(tx, "all", by=by, at=at, event_id=ids[1], reason=_FROZEN)
+        for table in (SESSIONS, ATTEMPTS, BOOTSTRAP):
+            await tx.connection.execute(delete(table))
+        return lost
+
+    return await db.write(change)

@@ -1,0 +1,139 @@
+"""A backup of either database is one file, made beside a running server, and restored into an empty database only."""
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.core.errors import Refused
+from app.store import dialect, output, people, schema
+from app.store.backup import backup, restore
+from app.store.engine import Database, lock_for_serving, open_database
+from app.store.verify import verify
+from tests.integration.databases import disarmed, raw
+from tests.integration.store.sample import everything, note
+
+LOG = "SELECT seq, body, prev, hash FROM audit ORDER BY seq"
+
+
+def _url(file: Path) -> str:
+    return f"sqlite:///{file}"
+
+
+async def test_what_is_restored_is_what_there_was_and_its_log_is_whole(db: Database, url: str, tmp_path: Path) -> None:
+    await everything(db)
+    await output.append(db, "01A", 0, b"\x00\xff said")
+    before = raw(url, LOG)
+    kept = tmp_path / "kept.backup"
+    copied = await backup(url, kept)
+    await note(db)
+    back = _url(tmp_path / "new" / "askfirst.db")
+    assert await restore(kept, back) == copied
+    assert raw(back, LOG) == before
+    restored = await open_database(back)
+    report = await verify(restored)
+    assert (report.is_whole, report.head) == (True, copied.head)
+    assert [each.email for each in await people.everyone(restored)] == ["ada@example.org"]
+    await restored.close()
+
+
+async def test_a_backup_is_of_one_moment_though_the_server_goes_on_writing(
+    db: Database, url: str, tmp_path: Path
+) -> None:
+    with lock_for_serving(url):
+        await everything(db)
+        is_done = asyncio.Event()
+
+        async def write() -> int:
+            written = 0
+            while not is_done.is_set():
+                written = await note(db)
+            return written
+
+        writing = asyncio.create_task(write())
+        copied = await backup(url, tmp_path / "kept")
+        is_done.set()
+        assert await writing > copied.rows["audit"]
+    kept = await open_database(_url(tmp_path / "kept"), upgrade=False)
+    assert (await verify(kept)).is_whole
+    await kept.close()
+    assert raw(url, "SELECT hash FROM audit WHERE seq = ?".replace("?", str(copied.rows["audit"]))) == [
+        (bytes.fromhex(copied.head),)
+    ]
+
+
+@pytest.mark.threat("L6")
+async def test_a_backup_belongs_to_one_user_alone_and_nothing_else_is_left(
+    db: Database, url: str, tmp_path: Path
+) -> None:
+    before = os.umask(0)
+    try:
+        folder = tmp_path / "backups"
+        folder.mkdir()
+        folder.chmod(0o755)
+        await backup(url, folder / "kept")
+        assert [(each.name, each.stat().st_mode & 0o777) for each in folder.iterdir()] == [("kept", 0o600)]
+    finally:
+        os.umask(before)
+
+
+async def test_no_file_is_written_over(db: Database, url: str, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("a letter")
+    with pytest.raises(Refused) as refused:
+        await backup(url, tmp_path / "kept")
+    assert refused.value.code == "backup_there"
+    assert (tmp_path / "kept").read_text() == "a letter"
+    with pytest.raises(Refused) as nowhere:
+        await backup(url, tmp_path / "none" / "kept")
+    assert nowhere.value.code == "backup_place"
+
+
+@pytest.mark.threat("F1")
+async def test_a_log_that_is_not_whole_makes_no_backup_and_is_not_restored(
+    db: Database, url: str, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        await note(db)
+    await backup(url, tmp_path / "kept")
+    disarmed(url, "DELETE FROM audit WHERE seq = 2")
+    with pytest.raises(Refused) as refused:
+        await backup(url, tmp_path / "bad")
+    assert refused.value.code == "log_not_whole"
+    assert sorted(each.name for each in tmp_path.iterdir() if "kept" in each.name or "bad" in each.name) == ["kept"]
+    forged = Path(shutil.copy(tmp_path / "kept", tmp_path / "forged"))
+    disarmed(_url(forged), "UPDATE audit SET body = FORGED_BODY WHERE seq = 2")
+    with pytest.raises(Refused) as unwhole:
+        await restore(forged, _url(tmp_path / "new" / "askfirst.db"))
+    assert unwhole.value.code == "log_not_whole"
+
+
+async def test_nothing_is_restored_over_a_database_that_holds_anything(db: Database, url: str, tmp_path: Path) -> None:
+    await note(db)
+    await backup(url, tmp_path / "kept")
+    with pytest.raises(Refused) as refused:
+        await restore(tmp_path / "kept", url)
+    assert refused.value.code == "not_empty"
+    with pytest.raises(Refused) as missing:
+        await restore(tmp_path / "none", url)
+    assert missing.value.code == "no_backup"
+
+
+async def test_a_backup_of_an_earlier_version_is_brought_to_this_one_and_stays_as_it_is(
+    db: Database, url: str, tmp_path: Path
+) -> None:
+    await note(db)
+    kept = tmp_path / "kept"
+    await backup(url, kept)
+    found, address = dialect.find(_url(kept))
+    engine = found.writer(address, foreign_keys=False)
+    async with engine.begin() as connection:
+        await connection.run_sync(schema.move, "0003")
+    await engine.dispose()
+    kept.chmod(0o400)
+    before = kept.read_bytes()
+    back = _url(tmp_path / "new" / "askfirst.db")
+    await restore(kept, back)
+    assert kept.read_bytes() == before
+    assert raw(back, "SELECT count(*) FROM audit") == [(1,)]
