@@ -19,9 +19,9 @@ from app.core.errors import Refused
 NAMESPACE = "askfirst-warrant"
 KEY_TYPE = "sk-ecdsa-sha2-nistp256@openssh.com"
 SIGNATURE_TYPE = "webauthn-sk-ecdsa-sha2-nistp256@openssh.com"
-_MAGIC = b"SSHSIG"
-_HASH = "sha512"
-_BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
+MAGIC = b"SSHSIG"
+HASH = "sha512"
+BEGIN, END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _WIDTH = 70
 _RP_HASH, _FLAGS, _COUNTER = 32, 1, 4
 _HEAD = _RP_HASH + _FLAGS + _COUNTER
@@ -39,7 +39,7 @@ class PublicKey:
     def blob(self) -> bytes:
         """Write it as SSH's wire format has it."""
         point = b"\x04" + self.x + self.y
-        return b"".join(_string(each) for each in (KEY_TYPE.encode(), b"nistp256", point, self.rp_id.encode()))
+        return b"".join(string(each) for each in (KEY_TYPE.encode(), b"nistp256", point, self.rp_id.encode()))
 
     def line(self, principal: str) -> str:
         """Write it as a line of an allowed-signers file, good for warrants only."""
@@ -68,17 +68,21 @@ class Assertion:
 def challenge(text: str) -> bytes:
     """Return what a passkey has to sign for this text: the blob that an SSH signature of it signs."""
     digest = hashlib.sha512(text.encode("ascii")).digest()
-    return _MAGIC + b"".join(_string(each) for each in (NAMESPACE.encode(), b"", _HASH.encode(), digest))
+    return MAGIC + b"".join(string(each) for each in (NAMESPACE.encode(), b"", HASH.encode(), digest))
 
 
 def armored(key: PublicKey, origin: str, assertion: Assertion) -> str:
     """Write an assertion as the SSH signature that it is. Raises Refused where OpenSSH could not read it as one."""
     signature = _signature(origin, assertion)
-    parts = (key.blob(), NAMESPACE.encode(), b"", _HASH.encode(), signature)
-    blob = _MAGIC + pack(">I", 1) + b"".join(_string(each) for each in parts)
+    parts = (key.blob(), NAMESPACE.encode(), b"", HASH.encode(), signature)
+    return armor(MAGIC + pack(">I", 1) + b"".join(string(each) for each in parts))
+
+
+def armor(blob: bytes) -> str:
+    """Write a signature's bytes as ``ssh-keygen -Y sign`` does: in lines of base64 between BEGIN and END."""
     text = base64.b64encode(blob).decode()
     lines = [text[start : start + _WIDTH] for start in range(0, len(text), _WIDTH)]
-    return "\n".join((_BEGIN, *lines, _END)) + "\n"
+    return "\n".join((BEGIN, *lines, END)) + "\n"
 
 
 def _signature(origin: str, assertion: Assertion) -> bytes:
@@ -94,12 +98,12 @@ def _signature(origin: str, assertion: Assertion) -> bytes:
     r, s = _numbers(assertion.signature)
     return b"".join(
         (
-            _string(SIGNATURE_TYPE.encode()),
-            _string(_mpint(r) + _mpint(s)),
+            string(SIGNATURE_TYPE.encode()),
+            string(mpint(r) + mpint(s)),
             pack(">BI", assertion.flags, counter),
-            _string(origin.encode()),
-            _string(assertion.client_data),
-            _string(data[_HEAD:]),
+            string(origin.encode()),
+            string(assertion.client_data),
+            string(data[_HEAD:]),
         )
     )
 
@@ -119,11 +123,13 @@ def _numbers(der: bytes) -> tuple[int, int]:
     return numbers[0], numbers[1]
 
 
-def _mpint(number: int) -> bytes:
-    return _string(number.to_bytes(number.bit_length() // 8 + 1, "big"))
+def mpint(number: int) -> bytes:
+    """Write a positive number in SSH's wire format."""
+    return string(number.to_bytes(number.bit_length() // 8 + 1, "big"))
 
 
-def _string(value: bytes) -> bytes:
+def string(value: bytes) -> bytes:
+    """Write bytes in SSH's wire format: their length, then they."""
     return pack(">I", len(value)) + value
 
 

@@ -6,7 +6,6 @@ approval. Keeps law 5 (the yes names a digest), law 7 and law 8.
 
 from dataclasses import replace
 
-from app.core.commitment import Text
 from app.core.errors import Conflict, Refused
 from app.core.events import Approved, Cancelled, Denied
 from app.core.lifecycle import ASKING, CLICK, Request, State
@@ -29,8 +28,16 @@ async def approve(world: World, attempt: Attempt, request_id: str) -> Request:
     await _guard(world, attempt, request)
     request = await _with_fresh_proof(world, request)
     await _guard(world, attempt, request)
-    signature = salted(attempt.proof.signature) if attempt.proof else None
-    event = _yes(attempt, signature, world.clock.now())
+    proof = attempt.proof
+    signature = salted(proof.signature) if proof else None
+    event = Approved(
+        **stamp(world.clock.now(), attempt.person.id),
+        human=attempt.person.human,
+        digest=attempt.digest,
+        level=CLICK if proof is None else "passkey" if proof.kind is Kind.PASSKEY else "key",
+        signature_text=signature.commitment if signature else "",
+        key=proof.key if proof else "",
+    )
     request = await requests.append(world.db, request, event, (signature,) if signature else ())
     world.news.tell(request.id)
     world.news.tell("work")
@@ -90,18 +97,6 @@ async def refusal_for(world: World, attempt: Attempt, request: Request) -> Refus
         now=world.clock.now(),
         frozen=frozen,
         step_up_seconds=world.limits.step_up_seconds,
-    )
-
-
-def _yes(attempt: Attempt, signature: Text | None, now: float) -> Approved:
-    proof = attempt.proof
-    return Approved(
-        **stamp(now, attempt.person.id),
-        human=attempt.person.human,
-        digest=attempt.digest,
-        level=CLICK if proof is None else "passkey" if proof.kind is Kind.PASSKEY else "key",
-        signature_text=signature.commitment if signature else "",
-        key=proof.key if proof else "",
     )
 
 
