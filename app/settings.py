@@ -3,6 +3,7 @@
 It opens nothing and makes nothing: what has to exist at the first start is made by ``main``. No secret has a default.
 """
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -36,6 +37,12 @@ def _off_or_calm(seconds: float) -> float:
 Duration = Annotated[float, BeforeValidator(_duration)]
 
 
+def _addresses(text: str) -> str:
+    for each in filter(None, text.split(",")):
+        ipaddress.ip_network(each)  # its own words say what is wrong
+    return text
+
+
 class Settings(BaseSettings):
     """One installation's settings. Unknown variables with our prefix are left alone: other programs may own them."""
 
@@ -46,6 +53,19 @@ class Settings(BaseSettings):
     base_url: str = Field("http://127.0.0.1:8770", description="How people reach the pages; every link begins with it.")
     listen: str = Field("127.0.0.1:8770", description="Loopback by default: a reverse proxy adds TLS.")
     ssh_key: Path | None = Field(None, description="Private key for hosts; one is made in the data directory if unset.")
+    signer_socket: Path | None = Field(
+        None, description="Where `askfirst signer` answers, for hosts with certificates."
+    )
+    source_addresses: Annotated[str, AfterValidator(_addresses)] = Field(
+        "", description="For certificates: where hosts see us come from, with commas; empty: as each connection has it."
+    )
+    vault_addr: str = Field("", description="Vault's URL, in place of a signer of our own, such as https://vault:8200.")
+    vault_mount: str = Field("ssh", description="Where its SSH secrets engine is mounted.")
+    vault_role: str = Field("askfirst", description="The engine's role that signs for us.")
+    vault_token_file: Path | None = Field(None, description="A file with Vault's token, read for each certificate.")
+    vault_role_id: str = Field("", description="An AppRole's id, where there is no token file.")
+    vault_secret_id_file: Path | None = Field(None, description="A file with that AppRole's secret id.")
+    vault_ca_file: Path | None = Field(None, description="Who vouches for Vault's TLS; unset: the system's CAs.")
     role: Literal["all", "web", "worker"] = Field("all", description="What this process does.")
     anchor_file: Path = Field(
         Path(), description="Where the log's anchor is appended; better on another machine: see Backup."
@@ -91,6 +111,10 @@ class Settings(BaseSettings):
         if self.anchor_file == Path():
             self.anchor_file = self.data_dir / "anchor"
         self.base_url = self.base_url.rstrip("/")
+        if self.vault_addr and self.signer_socket:
+            raise ValueError("set ASKFIRST_SIGNER_SOCKET or ASKFIRST_VAULT_ADDR, not both")
+        if self.vault_addr and not (self.vault_token_file or self.vault_role_id):
+            raise ValueError("ASKFIRST_VAULT_ADDR needs ASKFIRST_VAULT_TOKEN_FILE or ASKFIRST_VAULT_ROLE_ID")
         return self
 
     @property

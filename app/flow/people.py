@@ -27,7 +27,7 @@ async def sign_in(world: World, email: str, password: str, address: str) -> str:
     """Return a new session's secret. Raises Refused, the same for a wrong password and an unknown name."""
     now = world.clock.now()
     keys = (f"person:{people.plain(email)}", f"address:{address}")
-    await _not_too_often(world, keys, now)
+    await not_too_often(world, keys, now)
     account = await people.by_email(world.db, email)
     stored = await people.password_hash_of(world.db, account.person.id) if account else None
     is_right = await asyncio.to_thread(verify_password, stored, password)
@@ -43,7 +43,7 @@ async def prove_again(world: World, secret: str, who: Person, password: str) -> 
     """Renew the step-up of a session. Raises Refused where the password is wrong."""
     now = world.clock.now()
     keys = (f"person:{who.id}",)
-    await _not_too_often(world, keys, now)
+    await not_too_often(world, keys, now)
     stored = await people.password_hash_of(world.db, who.id)
     if not await asyncio.to_thread(verify_password, stored, password):
         raise Refused("The password is wrong.", code="password_wrong", next_step="Enter your own password once more.")
@@ -51,7 +51,7 @@ async def prove_again(world: World, secret: str, who: Person, password: str) -> 
     await sessions.step_up(world.db, secret, now)
 
 
-async def _not_too_often(world: World, keys: tuple[str, ...], now: float) -> None:
+async def not_too_often(world: World, keys: tuple[str, ...], now: float) -> None:
     """Count an attempt before it is looked at, so that guesses side by side are counted too."""
     if (wait := await sessions.attempt(world.db, keys, now)) > 0:
         raise Refused(

@@ -130,7 +130,10 @@ class Limits:
     sweep_every_seconds: float = 0.0
     sweep_grace_seconds: float = 300.0
     sweep_hosts_at_once: int = 8
+    new_key_seconds: float = 86_400.0
     unswept_fresh_seconds: float = 86_400.0
+    lease_seconds: float = 20.0
+    steps_at_once: int = 64
 
     @property
     def fresh_seconds(self) -> float:

@@ -1,5 +1,5 @@
 """What the events that are no request's say must stand in the tables: registry, proposals, freezes, verdicts, people,
-tokens.
+tokens, credentials.
 
 Pure, like ``projection``, which does the same for requests: it is fed the log's bodies in order, and reads no table. An
 event that it does not know changes nothing here.
@@ -34,6 +34,7 @@ class Rebuilt:
     roles: Rows = field(default_factory=dict)
     groups: Rows = field(default_factory=dict)
     tokens: Rows = field(default_factory=dict)
+    credentials: Rows = field(default_factory=dict)
     late: Rows = field(default_factory=dict)
     latest: float = 0.0
 
@@ -140,6 +141,27 @@ def _token_revoked(rows: Rebuilt, body: Mapping[str, Any], data: Mapping[str, An
     rows.tokens.setdefault((data["token"],), {})["revoked_at"] = epoch(body["at"])
 
 
+def _enrolled(rows: Rebuilt, body: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    rows.credentials[data["credential"],] = {
+        **{name: data[name] for name in ("person", "kind", "public_key", "fingerprint")},
+        "enrolled_at": epoch(body["at"]),
+        "confirmed_by": None,
+        "confirmed_at": None,
+        "usable_at": None,
+    }
+
+
+def _confirmed(rows: Rebuilt, body: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    rows.credentials.setdefault((data["credential"],), {}).update(
+        confirmed_by=body["by"], confirmed_at=epoch(body["at"]), usable_at=epoch(data["usable_at"])
+    )
+
+
+def _removed(rows: Rebuilt, body: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    del body
+    rows.credentials.pop((data["credential"],), None)
+
+
 _STEPS: dict[str, Callable[[Rebuilt, Mapping[str, Any], Mapping[str, Any]], None]] = {
     "registry_proposed": _proposed,
     "registry_changed": _changed,
@@ -151,4 +173,7 @@ _STEPS: dict[str, Callable[[Rebuilt, Mapping[str, Any], Mapping[str, Any]], None
     "rights_changed": _rights,
     "token_created": _token_created,
     "token_revoked": _token_revoked,
+    "credential_enrolled": _enrolled,
+    "credential_confirmed": _confirmed,
+    "credential_removed": _removed,
 }

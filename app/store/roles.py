@@ -65,7 +65,7 @@ BEGIN
       WHEN 'texts' THEN 'SELECT, INSERT, DELETE'
       WHEN 'alembic_version' THEN 'SELECT'
       ELSE 'SELECT, INSERT, UPDATE, DELETE' END, one.name);
-    IF one.relname NOT IN ('sessions', 'attempts', 'bootstrap', 'keys', 'people', 'tokens') THEN
+    IF one.relname NOT IN ('sessions', 'challenges', 'attempts', 'bootstrap', 'keys', 'people', 'tokens') THEN
       EXECUTE format('GRANT SELECT ON %s TO askfirst_auditor', one.name);
     END IF;
   END LOOP;

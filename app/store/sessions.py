@@ -35,12 +35,13 @@ class Session:
     csrf: str
 
 
-async def open_session(db: Database, person_id: str, now: float, *, event_id: str) -> str:
-    """Open a session and return its secret, which is told this once."""
+async def open_session(db: Database, person_id: str, now: float, *, event_id: str, key: str = "") -> str:
+    """Open a session and return its secret, which is told this once. ``key`` is the fingerprint of a passkey."""
     secret = secrets.new()
+    data = {"key": key} if key else {}
 
     async def change(tx: Tx) -> None:
-        await tx.record(body_for("signed_in", {}, event_id=event_id, at=now, by=person_id))
+        await tx.record(body_for("signed_in", data, event_id=event_id, at=now, by=person_id))
         times = {"opened_at": now, "seen_at": now, "signed_in_at": now}
         await tx.connection.execute(insert(SESSIONS).values(digest=secrets.digest(secret), person=person_id, **times))
         await tx.connection.execute(delete(SESSIONS).where(~_alive(now)))

@@ -2,9 +2,9 @@
 
 Three kinds of table. ``audit`` with ``audit_head`` is the truth, and ``texts`` what its commitments name. A
 *projection* is written in the same transaction as its event and can be rebuilt from the log: requests, decisions,
-registry, proposals, freezes, verdicts, people, roles, groups, late. The rest may be lost or deleted without a lie:
-words, keys, sessions, the live output of runs, last proofs, sweeps, notices. Times are epoch seconds, except
-``audit.at``, which is the log's text.
+registry, proposals, freezes, verdicts, people, roles, groups, credentials, late. The rest may be lost or deleted
+without a lie: words, keys, sessions, challenges, the live output of runs, last proofs, sweeps, leases, notices. Times
+are epoch seconds, except ``audit.at``, which is the log's text.
 """
 
 from sqlmodel import Field, SQLModel
@@ -200,6 +200,16 @@ class SweepRow(SQLModel, table=True):
     misses: int
 
 
+class LeaseRow(SQLModel, table=True):
+    """Who takes the next step with a request or a host, until when by the database's clock; ``fence`` counts takers."""
+
+    __tablename__ = "leases"
+    subject: str = Field(primary_key=True)
+    worker: str
+    fence: int
+    until: float
+
+
 class FreezeRow(SQLModel, table=True):
     """A freeze that holds now."""
 
@@ -259,6 +269,34 @@ class SessionRow(SQLModel, table=True):
     signed_in_at: float
 
 
+class CredentialRow(SQLModel, table=True):
+    """A key that somebody enrolled. The log knows all but its name, its counter and when it was last used."""
+
+    __tablename__ = "credentials"
+    id: str = Field(primary_key=True)
+    person: str
+    kind: str
+    name: str
+    public_key: str
+    fingerprint: str
+    counter: int
+    enrolled_at: float
+    confirmed_by: str | None
+    confirmed_at: float | None
+    usable_at: float | None
+    used_at: float | None
+
+
+class ChallengeRow(SQLModel, table=True):
+    """What a browser was asked to sign and has not answered: its digest, what for, and by whom."""
+
+    __tablename__ = "challenges"
+    digest: str = Field(primary_key=True)
+    purpose: str
+    bound_to: str
+    made_at: float
+
+
 class AttemptRow(SQLModel, table=True):
     """Failed sign-ins, by the digest of an e-mail address or a network address."""
 
@@ -304,5 +342,7 @@ ROLES = _TABLES["roles"]
 GROUPS = _TABLES["groups"]
 BOOTSTRAP = _TABLES["bootstrap"]
 SESSIONS = _TABLES["sessions"]
+CREDENTIALS = _TABLES["credentials"]
+CHALLENGES = _TABLES["challenges"]
 ATTEMPTS = _TABLES["attempts"]
 TOKENS = _TABLES["tokens"]

@@ -1,16 +1,19 @@
 """What the tests of the store write: the events of a request's life."""
 
+import base64
+import hashlib
 from dataclasses import replace
 from itertools import count
 from typing import Any
 
 from app.core.commitment import Text
+from app.core.credential import Credential
 from app.core.events import Approved, Asked, Blocked, Cancelled, Denied, RunStarted, Verified
 from app.core.lifecycle import Request
-from app.core.policy import Policy, Role
+from app.core.policy import Kind, Policy, Role
 from app.core.registry import Registry, difference
 from app.core.service import Host, Service
-from app.store import freezes, people, requests, services, tokens
+from app.store import credentials, freezes, people, requests, services, tokens
 from app.store.engine import Database
 from app.store.log import Tx, body_for
 
@@ -102,6 +105,21 @@ async def note(db: Database, event_id: str = "", at: float = NOW) -> int:
     return await db.write(change)
 
 
+def key(credential_id: str, person: str = "ada", **other: Any) -> Credential:
+    """An SSH key that is as good as any: its letters are made of its id."""
+    blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + hashlib.sha256(credential_id.encode()).digest()
+    line = f"ssh-ed25519 {base64.b64encode(blob).decode()}"
+    return replace(Credential(credential_id, person, Kind.PLAIN, "desk", line, 0, NOW), **other)
+
+
+async def keys(db: Database) -> None:
+    """Let Ada have a key that may approve, one that waits and one that is gone."""
+    for name in ("k1", "k2", "k3"):
+        await credentials.enrol(db, key(name), by="ada", event_id=f"enrol {name}")
+    await credentials.confirm(db, "k1", by="bo", at=NOW + 5, usable_at=NOW + 65, event_id="confirm k1")
+    await credentials.remove(db, "k3", by="ada", at=NOW + 6, event_id="remove k3")
+
+
 async def everything(db: Database) -> None:
     """Write something of every kind that the log knows."""
     await people.add(
@@ -121,6 +139,7 @@ async def everything(db: Database) -> None:
     await tokens.create(db, "ada", "ci", ["ask"], token_id="t1", event_id="t1", by="ada", at=NOW)
     await tokens.create(db, "ada", "ci", ["read"], token_id="t2", event_id="t2", by="ada", at=NOW)
     await tokens.revoke(db, "t2", event_id="t3", by="ada", at=NOW)
+    await keys(db)
     host = Host("alpha", "10.0.0.5", "production", ("ssh-ed25519 AAAA",))
     service = Service("gui", "alpha", "lab-team", "supervisor", "lab:gui", ports=(5050,))
     wanted = Registry((host,), (service,), (Policy(environment="production", groups=("lab-team",)),))

@@ -37,7 +37,7 @@ POSTGRESQL = """
     WHERE pronamespace = 'public'::regnamespace
   ORDER BY 1, 2, 3
 """
-REVISIONS = ["0005", "0004", "0003", "0002", "0001", "base"]
+REVISIONS = ["0007", "0006", "0005", "0004", "0003", "0002", "0001", "base"]
 
 
 def _tables(url: str) -> list[object]:
