@@ -8,15 +8,15 @@ committed before a byte goes to the host) and law 12 (a lost line is ``unknown``
 import asyncio
 
 from app.core.display import masked
-from app.core.errors import AskfirstError, Broken, NotFound, Unreachable
+from app.core.errors import AskfirstError, NotFound, Unreachable
 from app.core.events import RunEnded, RunLost, RunRefused, RunStarted
+from app.core.level import Level
 from app.core.lifecycle import Request
 from app.core.registry import Registry
 from app.core.run import SPENT, Differs, Exited, Output, Progress, Refusal
-from app.core.warrant import digest_of
 from app.core.warrant import read as read_warrant
+from app.flow import envelope, watch
 from app.flow import evidence as proof
-from app.flow import watch
 from app.flow.by_hand import hand_over
 from app.flow.ids import salted, stamp
 from app.flow.ports import World
@@ -31,12 +31,14 @@ async def execute(world: World, request: Request) -> Request:
     held = await _held_back(world, request)
     if held is not None:
         return held
-    text = await _approved_text(world, request)
+    text = await envelope.approved_text(world.db, request)
+    signatures = await envelope.signatures(world.db, request, text)
     if not read_warrant(text).argv:
         return await hand_over(world, request)
     request = await _claim(world, request)
     registry = await services.registry(world.db)
-    return await _called_back(world, request, registry) or await _follow(world, request, text, registry)
+    held = await _called_back(world, request, registry)
+    return held or await _follow(world, request, text, signatures, registry)
 
 
 async def _held_back(world: World, request: Request) -> Request | None:
@@ -62,32 +64,23 @@ async def _gone_stale(world: World, request: Request, registry: Registry) -> Req
     return None
 
 
-async def _approved_text(world: World, request: Request) -> str:
-    """Return the warrant's text, proved to be the one that was approved."""
-    text = await requests.text(world.db, request.warrant) if request.warrant else None
-    if text is None or digest_of(text) != request.digest:
-        raise Broken(
-            "The approved text is not in the store as it was approved.",
-            code="warrant_missing",
-            next_step="Run `askfirst audit verify`; nothing was sent to the host.",
-        )
-    return text
-
-
 async def _claim(world: World, request: Request) -> Request:
     """Commit RunStarted. Of all workers exactly one gets past this line."""
     event = RunStarted(**stamp(world.clock.now()), digest=request.digest, worker=world.worker)
     return await _tell(world, await requests.append(world.db, request, event))
 
 
-async def _follow(world: World, request: Request, text: str, registry: Registry) -> Request:
+async def _follow(
+    world: World, request: Request, text: str, signatures: tuple[str, ...], registry: Registry
+) -> Request:
     """Send the warrant, store what comes back, and write the one event that ends the run."""
     seen = bytearray()
     try:
         host, via = place(registry, request.host)
         async with asyncio.timeout(world.limits.run_timeout_seconds):
             serial = await requests.start_number(world.db, request.id) if host.certificates else 0
-            async for progress in world.hosts.restart(host, text, via, serial=serial):
+            sent = signatures if host.level is Level.SEALED else ()
+            async for progress in world.hosts.restart(host, text, via, signatures=sent, serial=serial):
                 after = await _step(world, request, progress, seen)
                 if after is not None:
                     return after

@@ -17,7 +17,7 @@ from app.core.registry import Registry
 from app.flow import evidence as proof
 from app.flow.ids import salted, stamp
 from app.flow.ports import World
-from app.store import people, requests, services
+from app.store import credentials, people, requests, services
 
 _RESTING = frozenset({State.WAITING, State.APPROVED})
 
@@ -67,6 +67,8 @@ async def moved(world: World, request: Request, registry: Registry, claim: str) 
         account = await people.by_id(world.db, approval.person)
         if account is None or eligibility_refusal(request, account.person):
             return "Somebody who said yes may not approve this any more."
+        if approval.key and await credentials.by_key(world.db, approval.key) is None:
+            return "The key that signed a yes was removed."
     return ""
 
 
