@@ -1,13 +1,17 @@
 # The gate of Askfirst: the only program that Askfirst runs on a host. It looks (probe), and it runs what one warrant
 # allows (restart, burn, result). It installs nothing, and a probe changes nothing. POSIX sh, awk, procfs; no Python.
 #
-# build.py assembles it from this file, probe.sh, run.sh, runner.sh, code.sh, the *.awk beside them and one fragment for
-# each process manager, and it is sent to the standard input of `sh -s`. All is function definitions until the last
-# line, so that half a program does nothing. What is asked follows in a quoted here-document: data, never evaluated.
-# Comments and indentation are not sent.
+# build.py assembles it from this file, probe.sh, run.sh, spend.sh, runner.sh, code.sh, the *.awk beside them and one
+# fragment for each process manager, and it is sent to the standard input of `sh -s`. All is function definitions until
+# the last line, so that half a program does nothing. What is asked follows in a quoted here-document: data, never
+# evaluated. Comments and indentation are not sent. (A host that has installed it has enforced.sh and sealed.sh besides.)
 #
-# It prints lines of printable ASCII: `askfirst-gate 1 nonce=N verb=V gate=DIGEST`, then records, then `end nonce=N
-# count=C`. A record is `kind key=value…`; in a value every byte outside '!' to '~', and '%', is %XX, and '-' is empty.
+# It prints lines of printable ASCII: `askfirst-gate 1 nonce=N verb=V gate=DIGEST level=LEVEL`, then records, then `end
+# nonce=N count=C`. A record is `kind key=value…`; in a value every byte outside '!' to '~', and '%', is %XX, and '-' is
+# empty. Its exit status is 0 where it answered or started what was asked; else 64: no such verb; 65: what was sent is
+# not of its form; 69: it cannot work here (the spool, a tool, a user); 75: the service is not what the warrant says, or
+# the warrant is spent; and of an installed gate 77: this host does not allow it; 78: the host's own files are not in
+# order.
 #
 # A fragment (``shell`` of a file under app/managers; NAME is the manager's, with '_' for '-') is:
 #
@@ -131,13 +135,19 @@ af_environment() {
 
 # The last line of the program calls this, with what is asked on standard input; without its last line, that was cut.
 af_main() {
-    AF_VERB=$1 AF_NONCE=$2 AF_COUNT=0
+    AF_VERB=$1 AF_NONCE=$2 AF_LEVEL=open
     af_environment
-    export AF_VERB AF_NONCE
     case $AF_NONCE in *[!0-9a-f]* | '') exit 64 ;; esac
     AF_DATA=''
     while IFS= read -r af_line; do AF_DATA="$AF_DATA${AF_DATA:+$AF_NEWLINE}$af_line"; done
-    af_say "askfirst-gate 1 nonce=$AF_NONCE verb=$AF_VERB gate=$AF_DIGEST"
+    af_answer
+}
+
+# AF_STATUS is the exit status that a refusal would have at this point.
+af_answer() {
+    AF_COUNT=0 AF_STATUS=65
+    export AF_VERB AF_NONCE
+    af_say "askfirst-gate 1 nonce=$AF_NONCE verb=$AF_VERB gate=$AF_DIGEST level=$AF_LEVEL"
     case "$AF_NEWLINE$AF_DATA" in
     *"${AF_NEWLINE}end") AF_DATA=${AF_DATA%end} AF_DATA=${AF_DATA%"$AF_NEWLINE"} ;;
     *) AF_VERB='cut' ;;
@@ -148,9 +158,12 @@ af_main() {
     burn) af_burn ;;
     result) af_result ;;
     cut) af_refuse 'what was sent is cut short' ;;
-    *) af_refuse 'this gate has no such verb' ;;
+    *) AF_STATUS=64; af_refuse 'this gate has no such verb' ;;
     esac
     af_end
 }
 
-af_end() { echo "end nonce=$AF_NONCE count=$AF_COUNT"; }
+af_end() {
+    echo "end nonce=$AF_NONCE count=$AF_COUNT"
+    exit "$AF_STATUS"
+}

@@ -1,27 +1,9 @@
-# What every awk program of the gate uses: records and their escaping. All text is bytes (LC_ALL=C), whatever a host
-# prints. A record is one line, `kind key=value…`; a value is printable ASCII without '%' and blank, all else %XX, and
-# '-' is empty.
+# What every awk program of the gate uses besides escape.awk: records, claims, processes. A record is one line,
+# `kind key=value…`; a value is an escaped word.
 
 BEGIN {
-    for (code = 0; code < 256; code++) {
-        byte = sprintf("%c", code)
-        ESCAPED[byte] = code > 32 && code < 127 && byte != "%" ? byte : sprintf("%%%02X", code)
-    }
-    CAP = 4096              # bytes of one value; what is cut ends in an ellipsis
     NEWLINE = "\n"
     GREP = "grep -a"
-}
-
-function enc(text,    out, cut) {
-    if (text == "") return "-"
-    if (text == "-") return "%2D"
-    if (text !~ /[^!-~]|%/) return length(text) > CAP ? substr(text, 1, CAP) "%E2%80%A6" : text
-    if (length(text) > CAP) { text = substr(text, 1, CAP); cut = "%E2%80%A6" }
-    while (match(text, /[^!-~]|%/)) {
-        out = out substr(text, 1, RSTART - 1) ESCAPED[substr(text, RSTART, 1)]
-        text = substr(text, RSTART + 1)
-    }
-    return out text cut
 }
 
 function rec(kind) { RECORD = kind }

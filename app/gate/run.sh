@@ -1,4 +1,4 @@
-# restart, burn and result: what a warrant allows, once. The spending and the command itself are in runner.sh.
+# restart, burn and result: what a warrant allows, once. The spending is in spend.sh, the command itself in runner.sh.
 
 # Where the spool lies; made on first use. Only its owner may look into it.
 af_spool_folder() {
@@ -32,7 +32,14 @@ af_escaped() {
     esac
 }
 
-af_refuse() { af_say "refused why=$(af_escaped "$1")"; }
+af_refuse() {
+    af_note "refused $AF_STATUS: $1"
+    af_say "refused why=$(af_escaped "$1")"
+}
+
+# A host that has installed the gate writes each decision into its own log, and has rules of its own (enforced.sh).
+af_note() { :; }
+af_permitted() { :; }
 
 af_is_id() {
     case $1 in *[!0-9A-Za-z]* | '') return 1 ;; esac
@@ -107,16 +114,19 @@ af_prefix() {
 }
 
 af_restart() {
-    af_read_warrant || { af_refuse "$AF_WHY"; return; }
+    af_read_warrant && af_permitted || { af_refuse "$AF_WHY"; return; }
+    AF_STATUS=69
     case " $AF_MANAGERS " in
     *" $AF_MANAGER "*) ;;
     *) af_refuse "this gate knows no manager $AF_MANAGER: renew the kit"; return ;;
     esac
     af_prefix && af_spool_folder || { af_refuse "$AF_WHY"; return; }
+    AF_STATUS=75
     [ ! -e "$AF_SPOOL/$AF_ID" ] || { af_refuse spent; return; }
     AF_ALL_CLAIMS="$AF_SERVICE $AF_MANAGER $AF_UNIT $AF_RUN_AS - $(af_config $AF_ARGV) -"
     af_now=$(af_identity)$AF_NEWLINE
     if [ "$af_now" != "$af_warranted" ]; then
+        af_note "refused $AF_STATUS: the service is not what the warrant says"
         IFS=$AF_NEWLINE
         for af_line in $af_now; do af_say "differs line=$(unset IFS; af_escaped "$af_line")"; done
         unset IFS
@@ -132,6 +142,7 @@ af_restart() {
     done
     unset IFS
     exec 2>/dev/null
+    af_note "starts as $AF_RUN_AS: $AF_ARGV"
     af_apart
     # From here on nothing that happens to this shell or its connection matters to the command.
     # shellcheck disable=SC2086  # words are wanted
@@ -141,12 +152,18 @@ af_restart() {
         # A runner that says nothing may have been cut off before it ran, or just after: its spool knows.
         IFS= read -r af_answer || af_answer=''
         case $af_answer in
-        'started '*) af_follow "${af_answer#started }" ;;
-        'refused '*) af_refuse "${af_answer#refused }" ;;
+        'started '*) AF_STATUS=0; af_follow "${af_answer#started }" ;;
+        'refused '*) af_unspent "${af_answer#refused }" ;;
         esac
         af_end
     }
     exit
+}
+
+# The runner's own refusal.
+af_unspent() {
+    case $1 in spent | 'process '*) ;; 'a cap: '*) AF_STATUS=77 ;; *) AF_STATUS=69 ;; esac
+    af_refuse "$1"
 }
 
 # AF_APART: what keeps the runner alive where logind ends all processes of a session with it (KillUserProcesses): a
@@ -235,7 +252,8 @@ af_burn() {
     if [ ! -e "$AF_SPOOL/$AF_ID" ]; then
         af_answer=$(sh -c "$AF_RUNNER" askfirst burn "$AF_SPOOL/$AF_ID" "$AF_BOOT" 2>/dev/null </dev/null)
         case $af_answer in
-        burned | 'refused spent') ;;
+        burned) af_note burned ;;
+        'refused spent') ;;
         *) af_refuse "${af_answer#refused }"; return ;;
         esac
     fi
@@ -249,12 +267,14 @@ af_result() {
 af_named_id() {
     AF_WHY='this is no request id'
     AF_ID=${AF_DATA#id }
-    { [ "$AF_DATA" = "id $AF_ID" ] && af_is_id "$AF_ID" && af_spool_folder; } || { af_refuse "$AF_WHY"; return 1; }
+    [ "$AF_DATA" = "id $AF_ID" ] && af_is_id "$AF_ID" && AF_STATUS=69 && af_spool_folder ||
+        { af_refuse "$AF_WHY"; return 1; }
 }
 
 # What became of a warrant. A runner that has gone without an exit status was cut off; whether it lives is looked at
 # first, since the status is on disk before it goes.
 af_say_spool() {
+    AF_STATUS=0
     [ -e "$AF_SPOOL/$AF_ID" ] || { af_say 'spool state=unspent status=-'; return; }
     af_state='' af_boot='' af_runner='' af_offset=0
     while read -r af_key af_value; do

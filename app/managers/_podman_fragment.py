@@ -48,7 +48,7 @@ podman_of() {
         said=$(podman_as inspect --type container --format "$PODMAN_FORMAT" $ids 2>&1) || status=$?
         [ "$status" != 124 ] || why='it did not tell of its containers within 5 seconds'
     fi
-    # Where its images are, as each container's own folder tells: …/vfs-containers/ID/… beside …/vfs-images/.
+    # Where its images are, as the folder of each container tells: …/vfs-containers/ID/… beside …/vfs-images/.
     if [ -n "$said" ] && [ "$scope" = all ]; then
         place=${said##*	}
         images=$(podman_as_words head -c 4000000 "${place%-containers/*}-images/images.json")
@@ -85,7 +85,7 @@ END {
     put("why", why)
     done()
     for (i = 1; i <= lines; i++) say_container(line[i])
-    # Root runs this program for each service of root's podman.
+    # Root runs this program for each service of the podman of root.
     for (i = 1; i <= count; i++)
         if (of == "root" && !index(claim_unit[i], "/")) guard(claim_service[i], ENVIRON["PODMAN_PROGRAM"])
 }

@@ -54,7 +54,7 @@ supervisor_of() {
         return
         ;;
     *)
-        # Its code may be read from where the configuration says: so never as anyone but the configuration's owner.
+        # Its code may be read from where the configuration says: so never as anyone but the owner of the configuration.
         by=supervisorctl owner=$(stat -c %U "$config")
         answer=$(af_as "$owner" supervisorctl -c "$config" status 2>&1
             printf 'pid ' && af_as "$owner" supervisorctl -c "$config" pid 2>&1)

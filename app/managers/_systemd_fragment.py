@@ -38,7 +38,7 @@ BEGIN {
     if (unknown && ENVIRON["AF_VERB"] == "probe") say_names()
 }
 
-# A user's systemd knows of the units of that user.
+# The systemd of a user knows of the units of that user.
 function is_asked_here(i) { return OF == "" || claim_user[i] == OF }
 
 # Whether systemd itself holds one of the ports in question, for a service that it starts when somebody connects.
