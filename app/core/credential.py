@@ -79,6 +79,11 @@ def ssh_key(line: str) -> tuple[Kind, str]:
     return kind, f"{words[0]} {words[1]}"
 
 
+def point_of(public_key: str) -> bytes:
+    """Return the point of a key on P-256, empty for a key of another kind."""
+    return next((each for each in _fields(public_key.split()[1]) if len(each) == 65), b"")
+
+
 def passkey_of(public_key: str) -> sshsig.PublicKey:
     """Read a passkey's line back."""
     _, _, point, rp_id = _fields(public_key.split()[1])
@@ -99,7 +104,7 @@ def confirmation_refusal(credential: Credential, owner: Person, by: Person) -> R
 
 
 def _fields(letters: str) -> list[bytes]:
-    """Cut SSH's wire format into its strings; empty where it is not whole."""
+    """Cut SSH's wire format into its strings; empty where it is not whole, or its letters are not the shortest."""
     try:
         blob = base64.b64decode(letters, validate=True)
         found, at = [], 0
@@ -109,7 +114,7 @@ def _fields(letters: str) -> list[bytes]:
             found.append(blob[at - length : at])
     except (binascii.Error, ValueError, error):
         return []
-    return found if at == len(blob) else []
+    return found if at == len(blob) and base64.b64encode(blob).decode() == letters else []
 
 
 def _bad(why: str) -> Refused:

@@ -15,6 +15,7 @@ from app.flow.ids import new_id
 from app.flow.ports import World
 from app.identity import passkeys
 from app.identity.passkeys import Place
+from app.identity.points import refuse_no_key
 from app.identity.secrets import new_secret
 from app.store import credentials, people
 from app.store.people import Account
@@ -55,6 +56,7 @@ async def enrol_ssh_key(world: World, owner: Owner, name: str, line: str) -> Cre
     """Keep an SSH public key that the owner has pasted. It is not confirmed yet."""
     _fresh(world, owner)
     kind, public_key = ssh_key(line)
+    refuse_no_key(public_key)
     made = Credential(
         id=fingerprint_of(public_key),
         person=owner.person.id,

@@ -36,6 +36,7 @@ from app.core.credential import Credential, passkey_of
 from app.core.errors import Refused
 from app.core.policy import Kind, Person, Proof
 from app.core.warrant import digest_of
+from app.identity.points import refuse_no_key
 
 LONGEST_ANSWER = 16_000
 _ES256 = [COSEAlgorithmIdentifier.ECDSA_SHA_256]
@@ -142,12 +143,14 @@ def made(place: Place, answer: str, challenge: str, *, person: str, name: str, n
     except (WebAuthnException, ValueError) as error:
         raise _no("attestation", f"This passkey cannot be used here: {error}.") from error
     public = sshsig.PublicKey(key.x, key.y, place.rp_id)
+    public_key = f"{sshsig.KEY_TYPE} {base64.b64encode(public.blob()).decode()}"
+    refuse_no_key(public_key)
     return Credential(
         id=bytes_to_base64url(found.credential_id),
         person=person,
         kind=Kind.PASSKEY,
         name=name,
-        public_key=f"{sshsig.KEY_TYPE} {base64.b64encode(public.blob()).decode()}",
+        public_key=public_key,
         counter=found.sign_count,
         enrolled_at=now,
     )
