@@ -7,9 +7,10 @@ question and never taken. Text from the host is masked and made visible here (la
 from collections.abc import Sequence
 
 from app.core.display import argv, moment, span, visible
-from app.core.facts import Writable
+from app.core.facts import Facts, Writable
 from app.core.manager import Nearness
 from app.core.owner import NOBODY
+from app.core.service import Service
 from app.core.ways import Holder, Ways
 
 AGAIN = "Ask again: the host changed while it was looked at."
@@ -41,9 +42,18 @@ def grant_sight(ways: Ways) -> str:
     return f"The gate ran as root and still could not see this. Mend on {host} what the finding names, then ask again."
 
 
-def renew_kit(ways: Ways) -> str:
+def renew_kit(service: Service) -> str:
     """The gate on the host is another version's."""
-    return f"Renew the kit on {ways.service.host}: its gate is another version's than this Askfirst."
+    return f"Renew the kit on {service.host}: its gate is another version's than this Askfirst."
+
+
+def set_level(service: Service, facts: Facts, level: str) -> str:
+    """The host's own files say another level than the registry."""
+    host = service.host
+    return (
+        f"Renew the kit on {host}, which brings its files to {level}; or an editor sets the level of {host} to"
+        f" {visible(facts.level, 40)}, where that is what it should be."
+    )
 
 
 def not_driven(ways: Ways) -> str:

@@ -9,8 +9,9 @@ from dataclasses import replace
 from app.core import advice
 from app.core.display import argv, span, visible
 from app.core.errors import Refused
-from app.core.facts import Process
+from app.core.facts import Facts, Process
 from app.core.manager import Found, Missing, Several, Unseen
+from app.core.service import Service
 from app.core.verdict import Code, Finding
 from app.core.warrant import WORD
 from app.core.ways import Holder, Ways
@@ -183,13 +184,21 @@ def identity(ways: Ways) -> Finding:
     return _agrees("identity", claimed, f"{len(lines)} lines: {visible('; '.join(lines), 600)}")
 
 
-def sight(ways: Ways, gate: str) -> Finding:
-    """Whether the gate is this version's own, was asked about this service, and saw all that it needs."""
-    facts, service = ways.facts, ways.service
-    claimed = "all that is needed"
+def strange_gate(service: Service, facts: Facts, gate: str, level: str) -> Finding | None:
+    """Say that the gate is not this version's own, or not of the level that the registry says; None where it is."""
     if facts.gate != gate:
         observed = f"the gate on the host is {visible(facts.gate, 40) or 'unknown'}, this version's is {gate}"
-        return _unseen("sight", claimed, observed, advice.renew_kit(ways))
+        return _unseen("gate", f"{level}, of this version", observed, advice.renew_kit(service))
+    if facts.level != level:
+        observed = f"the host's own files say {visible(facts.level, 40)}, the registry says {level}"
+        return _unseen("gate", f"{level}, of this version", observed, advice.set_level(service, facts, level))
+    return None
+
+
+def sight(ways: Ways) -> Finding:
+    """Whether the gate was asked about this service, and saw all that it needs."""
+    facts, service = ways.facts, ways.service
+    claimed = "all that is needed"
     if service.name not in facts.asked:
         return _unseen("sight", claimed, "the host was not asked about this service", advice.AGAIN)
     # What is said about a manager is in its own answer already, and about ports with each port.

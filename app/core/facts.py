@@ -105,7 +105,8 @@ class Facts:
     """Everything one probe saw. ``taken_at`` is Askfirst's clock, ``now`` the host's, both in epoch seconds.
 
     ``own`` holds each manager's own records, ``identity`` the identity lines per service name, both as the gate printed
-    them. ``asked`` names the services that the probe was asked about.
+    them. ``asked`` names the services that the probe was asked about. ``gate`` is the digest of the gate that answered,
+    ``level`` what it says of its host: ``open``, ``enforced`` or ``sealed``.
     """
 
     boot: str
@@ -124,6 +125,7 @@ class Facts:
     writable: Mapping[str, tuple[Writable, ...]] = field(default_factory=lambda: MappingProxyType({}))
     blind: tuple[Blind, ...] = ()
     asked: tuple[str, ...] = ()
+    level: str = "open"
 
     def chain(self, pid: int) -> tuple[Process, ...]:
         """Return the process and its ancestors, nearest first, as far as they were seen."""

@@ -7,9 +7,9 @@
 3. The code is the first, in the order of ``Code``, that any finding gives. Only where every finding agrees is the
    verdict VERIFIED; what could not be seen never agrees.
 
-It is pure and total: any facts give a verdict, and every finding is always there. It knows no manager by name, takes no
-like name, and looks at no clock. Where the claim allows a start, a name under which nothing runs and whose ports
-nobody holds is VERIFIED as a start, and the findings say so.
+It is pure and total: any facts give a verdict, and where they are of this version's gate every finding is always there.
+It knows no manager by name, takes no like name, and looks at no clock. Where the claim allows a start, a name under
+which nothing runs and whose ports nobody holds is VERIFIED as a start, and the findings say so.
 
 Keeps law 1, and with it law 3: nobody is asked about what is not proved.
 """
@@ -21,14 +21,23 @@ from app.core import advice, aspects
 from app.core.display import visible
 from app.core.errors import HostKeyChanged, Unreachable
 from app.core.facts import Facts
+from app.core.level import Level
 from app.core.manager import Manager, Missing
 from app.core.service import Service
 from app.core.verdict import Code, Finding, Verdict
 from app.core.ways import Ways, walk
 
 
-def judge(service: Service, facts: Facts, managers: Mapping[str, Manager], gate: str) -> Verdict:
-    """Judge one claim by the facts of its host. ``gate`` is the digest of the gate that this version sends."""
+def judge(
+    service: Service, facts: Facts, managers: Mapping[str, Manager], gate: str, level: str = Level.OPEN
+) -> Verdict:
+    """Judge one claim by the facts of its host.
+
+    ``gate`` is the digest of the gate that this version has for hosts of this ``level``. What another gate says is not
+    read at all: its records may mean something else.
+    """
+    if strange := aspects.strange_gate(service, facts, gate, level):
+        return Verdict(Code.BLIND, (strange,), strange.next_step)
     ways = walk(service, facts, managers)
     findings = (
         aspects.manager(ways),
@@ -40,7 +49,7 @@ def judge(service: Service, facts: Facts, managers: Mapping[str, Manager], gate:
         aspects.safety(ways),
         aspects.restart(ways),
         aspects.identity(ways),
-        aspects.sight(ways, gate),
+        aspects.sight(ways),
         aspects.clock(ways),
     )
     code = _first(findings)
@@ -59,7 +68,7 @@ def unreachable(service: Service, error: Unreachable) -> Verdict:
     match error:
         case HostKeyChanged():
             code = Code.HOST_KEY_CHANGED
-        case Unreachable(code="garbled"):
+        case Unreachable(code="garbled" | "gate_refused"):
             code = Code.BLIND
         case _:
             code = Code.UNREACHABLE

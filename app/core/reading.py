@@ -1,7 +1,8 @@
 """Records become facts: the one place that knows which fields a record of the frame has and what they mean.
 
 It does not judge and fills nothing in: a field that the host did not print stays None. What contradicts itself (a
-process twice, a number that is none, an answer about services nobody asked for) makes the whole answer ``garbled``.
+process twice, a number that is none, an answer about services nobody asked for) makes the whole answer ``garbled``. A
+gate that refused to look is Unreachable with the code ``gate_refused`` and its own reason.
 """
 
 from collections import defaultdict
@@ -9,7 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeVar
 
+from app.core.display import visible
+from app.core.errors import Unreachable
 from app.core.facts import Blind, Code, Facts, Listener, Process, Record, Writable
+from app.core.level import Level
 from app.core.records import HEADER, garbled
 from app.core.service import Service
 
@@ -18,17 +22,30 @@ T = TypeVar("T")
 
 
 def facts(records: Iterable[Record], taken_at: float, services: Sequence[Service]) -> Facts:
-    """Put the records of one probe together. Raises Unreachable (garbled) where they cannot be true together."""
+    """Put the records of one probe together. Raises Unreachable: refused, or they cannot be true together (garbled)."""
     by_kind: dict[str, list[Record]] = defaultdict(list)
     own: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         manager, dot, _ = record.kind.partition(".")
         (own[manager] if dot else by_kind[record.kind]).append(record)
     asked = tuple(service.name for service in services)
+    for refused in by_kind["refused"]:
+        raise _refused(refused.get("why"))
     try:
         return _facts(by_kind, own, taken_at, asked)
     except (KeyError, ValueError) as error:
-        raise garbled(f"a record lacks a field, or holds what cannot be ({error})") from error
+        wrong = garbled(f"a record lacks a field, or holds what cannot be ({error})")
+        if any(header.get("level", Level.OPEN) != Level.OPEN for header in by_kind[HEADER]):
+            wrong.next_step = "The gate that is installed on the host may be of another version: renew the kit there."
+        raise wrong from error
+
+
+def _refused(why: str) -> Unreachable:
+    return Unreachable(
+        f"The host's gate refused to look: {visible(why, 300)}.",
+        code="gate_refused",
+        next_step="Renew the kit on the host, whose `--check` says what differs there.",
+    )
 
 
 def _facts(
@@ -44,6 +61,7 @@ def _facts(
         now=float(host.fields["now"]),
         taken_at=taken_at,
         gate=header.fields["gate"],
+        level=header.get("level", Level.OPEN),
         processes=_once(((process.pid, process) for process in map(_process, by_kind["process"])), "process"),
         listeners=_listeners(by_kind["listen"], by_kind["holder"]),
         own=MappingProxyType({manager: tuple(found) for manager, found in own.items()}),

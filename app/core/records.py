@@ -1,10 +1,10 @@
 """The gate's answer, read as records: framed lines of printable ASCII, in which hostile bytes cannot forge anything.
 
-The first line is ``askfirst-gate 1 nonce=N verb=V gate=DIGEST``, the last ``end nonce=N count=C``, C being the number
-of lines before it. Between them each line is a record, ``kind key=value…``; a value is printable ASCII without blank,
-every other byte and ``%`` is ``%XX``, and ``-`` is the empty value (a lone minus is ``%2D``)::
+The first line is ``askfirst-gate 1 nonce=N verb=V gate=DIGEST level=LEVEL``, the last ``end nonce=N count=C``, C being
+the number of lines before it. Between them each line is a record, ``kind key=value…``; a value is printable ASCII
+without blank, every other byte and ``%`` is ``%XX``, and ``-`` is the empty value (a lone minus is ``%2D``)::
 
-    askfirst-gate 1 nonce=0f3a… verb=probe gate=9f86d081884c7d65
+    askfirst-gate 1 nonce=0f3a… verb=probe gate=9f86d081884c7d65 level=open
     holder inode=48151 pid=4711
     process pid=4711 ppid=612 comm=gunicorn argv=gunicorn%00-w%002 cwd=/opt/pypnm-gui-lab
     end nonce=0f3a… count=3

@@ -17,7 +17,7 @@ from app.core.suggestion import suggested
 from app.core.verdict import Code
 from app.flow.ports import World
 from app.flow.prove import look_in, place, remember
-from app.gate.build import DIGEST
+from app.gate.build import expected
 from app.managers import MANAGERS
 from app.store import services
 
@@ -74,7 +74,8 @@ async def look_around(world: World, host_name: str) -> Discovery:
 
 def discovered(registry: Registry, host: Host, facts: Facts) -> Discovery:
     """Put together what the facts of a host show, with a claim suggested for each thing that nobody has registered."""
-    judged = [(each, judge(each, facts, MANAGERS, gate=DIGEST)) for each in registry.services_on(host.name)]
+    gate = expected(host.level)
+    judged = [(each, judge(each, facts, MANAGERS, gate, host.level)) for each in registry.services_on(host.name)]
     taken = {each.name for each in registry.services}
     found: list[Running] = []
     for thing in running(facts, MANAGERS, judged):

@@ -23,7 +23,7 @@ from app.core.verdict import Answer, Finding, Need, Verdict
 from app.flow import watch
 from app.flow.evidence import Evidence, offered, touched
 from app.flow.ports import World
-from app.gate.build import DIGEST
+from app.gate.build import expected
 from app.managers import MANAGERS
 from app.store import services
 
@@ -130,7 +130,7 @@ async def run_checks(world: World, host: Host, via: Sequence[Host], service: Ser
 
 
 async def _judged(world: World, host: Host, via: Sequence[Host], service: Service, facts: Facts) -> Look:
-    verdict = judge(service, facts, MANAGERS, gate=DIGEST)
+    verdict = judge(service, facts, MANAGERS, expected(host.level), host.level)
     checks = await run_checks(world, host, via, service) if verdict.is_verified else ()
     need = assess(service, facts, MANAGERS, [(each.label, each.is_green, each.seen) for each in checks])
     return Look(service, host, verdict, need, facts, checks, facts.taken_at)

@@ -7,10 +7,12 @@ import pytest
 
 from app.core.errors import HostKeyChanged, Unreachable
 from app.core.facts import Blind, Writable
-from app.core.judge import unreachable
+from app.core.judge import judge, unreachable
+from app.core.level import Level
 from app.core.owner import holding
 from app.core.service import Service
 from app.core.verdict import Code, Finding
+from app.managers import MANAGERS
 from tests.output.incident import claim
 from tests.unit.core.judging import (
     API,
@@ -195,9 +197,23 @@ def test_an_identity_without_the_managers_mark_is_blind() -> None:
 def test_an_old_gate_is_blind_and_never_something_else() -> None:
     for service in (GUI, claim("down"), claim("report-unit")):
         verdict = judged(service, gate="0123456789abcdef")
-        assert verdict.code is Code.BLIND
+        assert (verdict.code, len(verdict.findings)) == (Code.BLIND, 1)
     for service in (GUI, claim("report-path")):
         assert "Renew the kit on alpha" in judged(service, gate="0123456789abcdef").next_step
+
+
+@pytest.mark.parametrize("said", ["open", "enforced", "unknown", "", "sealed "])
+def test_a_host_of_another_level_than_the_registry_says_is_blind(said: str) -> None:
+    """A host that is said to refuse what nobody signed, and does not, must not pass for one that does."""
+    for service in (GUI, claim("down"), claim("report-unit")):
+        verdict = judge(service, replace(FACTS, level=said), MANAGERS, FACTS.gate, Level.SEALED)
+        assert verdict.code is Code.BLIND
+        assert [each.aspect for each in verdict.findings] == ["gate"]
+        assert "Renew the kit on alpha" in verdict.next_step
+
+
+def test_a_host_of_the_level_that_the_registry_says_is_judged_as_any() -> None:
+    assert judge(GUI, replace(FACTS, level="sealed"), MANAGERS, FACTS.gate, Level.SEALED).is_verified
 
 
 def test_a_host_that_was_not_asked_about_the_service_is_blind() -> None:

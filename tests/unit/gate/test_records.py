@@ -20,8 +20,8 @@ PROCESS = "process pid=7 ppid=1 start=90 started=990.25 uid=5 user=ada comm=gui 
 DEMO = claim()
 
 
-def answer(*lines: str) -> bytes:
-    whole = [FIRST, *lines]
+def answer(*lines: str, first: str = FIRST) -> bytes:
+    whole = [first, *lines]
     return "".join(f"{line}\n" for line in [*whole, f"end nonce={NONCE} count={len(whole)}"]).encode("latin-1")
 
 
@@ -175,6 +175,7 @@ def test_records_become_facts() -> None:
     one, two = found.processes[7], found.processes[8]
     assert (found.boot, found.machine, found.hostname, found.uid, found.user) == ("b", "m", "alpha", 0, "root")
     assert (found.now, found.taken_at, found.gate, found.asked) == (1000.5, 2000.0, "9f86d081884c7d65", ("demo",))
+    assert found.level == "open"
     assert (one.argv, one.exe, one.exe_uid, one.cwd) == (("gui", "-x", ""), "/usr/bin/gui", 0, "/opt/a b")
     assert (one.start, one.started_at, one.inner_pid, one.deleted) == (90, 990.25, 3, ("/lib/x.so", "/lib/y.so"))
     assert (two.argv, two.exe, two.exe_uid, two.cwd, two.comm, two.ppid) == ((), None, None, None, "\nx", 7)
@@ -223,3 +224,18 @@ def test_facts_that_contradict_themselves_are_no_facts(lines: list[str]) -> None
 def test_an_answer_of_an_older_gate_is_read_and_says_so() -> None:
     text = answer(HOST).replace(b"9f86d081884c7d65", b"0000000000000000")
     assert facts(read(text, NONCE, "probe"), 0.0, []).gate == "0000000000000000"
+
+
+def test_an_installed_gate_says_its_level_and_one_whose_records_differ_asks_for_the_kit() -> None:
+    enforced = FIRST + " level=enforced"
+    assert facts(read(answer(HOST, first=enforced), NONCE, "probe"), 0.0, []).level == "enforced"
+    for first, said in ((FIRST, "sh -s"), (enforced, "renew the kit")):
+        with pytest.raises(Unreachable) as caught:
+            facts(read(answer("host boot=b", first=first), NONCE, "probe"), 0.0, [])
+        assert (caught.value.code, said in caught.value.next_step) == ("garbled", True)
+
+
+def test_a_gate_that_refused_to_look_is_told_with_its_own_reason() -> None:
+    with pytest.raises(Unreachable, match=r"/etc/askfirst/host is missing ‹U\+202E›") as caught:
+        facts(read(answer("refused why=/etc/askfirst/host%20is%20missing%20%E2%80%AE"), NONCE, "probe"), 0.0, [])
+    assert caught.value.code == "gate_refused"
