@@ -77,6 +77,13 @@ class Settings(BaseSettings):
     run_timeout_seconds: float = Field(900, ge=10, description="How long a run is followed before it is looked up.")
     settle_timeout_seconds: float = Field(60, ge=5, description="How long a service may take to come back.")
     by_hand_seconds: float = Field(3600, ge=60, description="How long a person has to restart a manual service.")
+    kit_cooldown_seconds: int = Field(
+        60, ge=0, le=86_400, description="Least time between two restarts of a service, kept by a host with the kit."
+    )
+    kit_runs_per_hour: int = Field(12, ge=1, le=3600, description="Most restarts in an hour on a host with the kit.")
+    lease_seconds: float = Field(
+        20, ge=2, description="How long a replica that died in mid-step is waited for; a living one renews its claim."
+    )
     # Often enough to find what is wrong before somebody needs it; a probe of a crowded host costs it half a second.
     sweep_every: Annotated[Duration, AfterValidator(_off_or_calm)] = Field(
         900,
@@ -127,6 +134,7 @@ class Settings(BaseSettings):
             run_timeout_seconds=self.run_timeout_seconds,
             settle_timeout_seconds=self.settle_timeout_seconds,
             by_hand_seconds=self.by_hand_seconds,
+            lease_seconds=self.lease_seconds,
             sweep_every_seconds=self.sweep_every,
             sweep_grace_seconds=self.sweep_grace,
             sweep_hosts_at_once=self.sweep_hosts_at_once,

@@ -5,13 +5,15 @@ from typing import Annotated
 import typer
 
 from app.cli.answers import Answer, AsJson, Exit, Line, answer
+from app.cli.kit import kit
 from app.core.errors import NotFound, Unreachable
 from app.core.service import Host, host_problems
 from app.flow.ports import World
 from app.ssh.scan import scan as fetch
 from app.store import services
 
-app = typer.Typer(help="Hosts: scan.", no_args_is_help=True)
+app = typer.Typer(help="Hosts: scan, kit.", no_args_is_help=True)
+app.command("kit")(kit)
 
 
 @app.command("scan")

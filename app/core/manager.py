@@ -143,8 +143,11 @@ class Manager(Protocol):
     def start(self, service: Service, unit: str, facts: Facts) -> Command:
         """Make the start of ``unit``, under which nothing runs. By hand and where it is not driven: as ``restart``."""
 
-    def gentler(self, service: Service, unit: str, facts: Facts) -> Mapping[Action, Command]:
-        """Offer what the manager can do with ``unit`` while its process stays alive, the gentlest first; or nothing."""
+    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
+        """Offer what the manager can do with ``unit`` while its process stays alive, the gentlest first; or nothing.
+
+        ``ever`` asks for what it may offer at any time, whether or not there is occasion for it now.
+        """
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
         """Give the signs of need that only this manager can see."""

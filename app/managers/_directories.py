@@ -102,7 +102,7 @@ class Directories:
         """Make the start of the service in its directory, by the user of its supervisor."""
         return self._command(Action.START, service, unit, facts)
 
-    def gentler(self, service: Service, unit: str, facts: Facts) -> Mapping[Action, Command]:
+    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
         """Offer nothing: it could send a signal, and whether a program reloads at one or ends is not known here."""
         return {}
 

@@ -103,13 +103,13 @@ class Units:
             obstacle=_obstacle(unit),
         )
 
-    def gentler(self, name: str, systemctl: Callable[..., Command]) -> Mapping[Action, Command]:
+    def gentler(self, name: str, systemctl: Callable[..., Command], *, ever: bool) -> Mapping[Action, Command]:
         """Offer to have systemd read changed files, and to have a unit that can be reloaded reload itself."""
         unit = self.unit(name)
         found: dict[Action, Command] = {}
-        if unit is not None and unit.get("reload") == "yes":
+        if unit is not None and (ever or unit.get("reload") == "yes"):
             found[Action.DAEMON_RELOAD] = systemctl("daemon-reload")
-        if unit is not None and unit.get("can-reload") == "yes" and unit.get("active") == "active":
+        if unit is not None and unit.get("can-reload") == "yes" and (ever or unit.get("active") == "active"):
             found[Action.RELOAD] = systemctl("reload", name)
         return found
 

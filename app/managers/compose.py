@@ -102,7 +102,7 @@ class Compose:
         project, _, name = unit.partition("/")
         return Command(("docker", "compose", "-p", project, "start", name), "root")
 
-    def gentler(self, service: Service, unit: str, facts: Facts) -> Mapping[Action, Command]:
+    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
         return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:

@@ -109,7 +109,7 @@ class Docker:
     def start(self, service: Service, unit: str, facts: Facts) -> Command:
         return Command(("docker", "start", unit), "root")
 
-    def gentler(self, service: Service, unit: str, facts: Facts) -> Mapping[Action, Command]:
+    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
         return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:

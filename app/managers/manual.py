@@ -61,7 +61,7 @@ class Manual:
     def start(self, service: Service, unit: str, facts: Facts) -> Command:
         return self.restart(service, unit, facts)
 
-    def gentler(self, service: Service, unit: str, facts: Facts) -> Mapping[Action, Command]:
+    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
         return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:

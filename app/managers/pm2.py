@@ -130,7 +130,7 @@ class Pm2:
         """Make the restart: it starts what is stopped, while ``pm2 start`` would take an unknown name for a file."""
         return self.restart(service, unit, facts)
 
-    def gentler(self, service: Service, unit: str, facts: Facts) -> Mapping[Action, Command]:
+    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
         """Offer nothing: ``pm2 reload`` makes new processes too."""
         return {}
 

@@ -149,7 +149,7 @@ class Podman:
         """Make ``podman start NAME``, by the user whose container it is."""
         return _podman("start", unit)
 
-    def gentler(self, service: Service, unit: str, facts: Facts) -> Mapping[Action, Command]:
+    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
         return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:

@@ -162,7 +162,7 @@ class Script:
         """Make the script's own argv, by root: it starts what it would restart."""
         return self.restart(service, unit, facts)
 
-    def gentler(self, service: Service, unit: str, facts: Facts) -> Mapping[Action, Command]:
+    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
         return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:

@@ -86,7 +86,7 @@ class Supervisor:
         """Make ``supervisorctl start UNIT``, by the user of the supervisord that was proved."""
         return _supervisorctl("start", service, unit, facts)
 
-    def gentler(self, service: Service, unit: str, facts: Facts) -> Mapping[Action, Command]:
+    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
         return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:

@@ -71,9 +71,10 @@ class Systemd:
         """Make ``systemctl start UNIT``, by root."""
         return _systemctl("start", unit)
 
-    def gentler(self, service: Service, unit: str, facts: Facts) -> Mapping[Action, Command]:
+    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
         """Offer to have systemd read changed files, and to have a unit that can be reloaded reload itself."""
-        return Units.of(self.name, facts).gentler(unit, lambda *words: Command(("systemctl", *words), "root"))
+        units = Units.of(self.name, facts)
+        return units.gentler(unit, lambda *words: Command(("systemctl", *words), "root"), ever=ever)
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
         """Give what systemd itself says of the unit: changed files, failures, restarts of its own."""

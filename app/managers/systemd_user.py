@@ -171,9 +171,9 @@ class SystemdUser:
         """Make ``systemctl --user start UNIT``, by the user whose unit it is."""
         return _systemctl(service)("start", unit)
 
-    def gentler(self, service: Service, unit: str, facts: Facts) -> Mapping[Action, Command]:
+    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
         """Offer to have the user's systemd read changed files, and a unit that can be reloaded reload itself."""
-        return Units.of(self.name, facts, service.user or "").gentler(unit, _systemctl(service))
+        return Units.of(self.name, facts, service.user or "").gentler(unit, _systemctl(service), ever=ever)
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
         """Give what the user's systemd itself says of the unit."""

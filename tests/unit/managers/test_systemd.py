@@ -259,6 +259,17 @@ def test_what_is_gentler_than_a_restart_is_what_the_unit_can_do_now() -> None:
     assert ways(can_reload="yes", active="inactive", pid="") == {}
 
 
+def test_what_a_unit_may_ever_be_told_does_not_rest_on_this_moment() -> None:
+    """A host's own table is written once; systemd may have to read its files anew at any time."""
+
+    def ways(**fields: str) -> list[Action]:
+        seen = host(MAIN, records=[unit(**fields)])
+        return list(systemd.gentler(claim("systemd", "gui"), "gui.service", seen, ever=True))
+
+    assert ways() == [Action.DAEMON_RELOAD]
+    assert ways(can_reload="yes", active="inactive", pid="") == [Action.DAEMON_RELOAD, Action.RELOAD]
+
+
 @pytest.mark.law(11)
 def test_a_new_incarnation_is_told_by_the_invocation_and_not_by_the_count_of_restarts() -> None:
     lines = (
