@@ -6,10 +6,11 @@ outermost of ours, so that a static file, an error and a stream carry the same h
 A method that may change something passes only from our own pages: ``Sec-Fetch-Site: same-origin``, or, from a browser
 that does not send it, an ``Origin`` that is the configured base URL. ``Host`` and ``X-Forwarded-*`` are never looked
 at. Referrers stay within our own origin, not away altogether: with ``no-referrer`` a browser posts ``Origin: null``,
-and the second of the two checks could never pass. Paths under ``/api/`` take no cookie, so they need no such check.
+and the second of the two checks could never pass. Addresses for programs take no cookie, so they need no such check.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -33,6 +34,7 @@ HEADERS = {
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
     "x-frame-options": "DENY",
 }
+_FOR_PROGRAMS = re.compile(r"/api/.*|/requests/[^/]+/signed")
 _LOG = structlog.get_logger("askfirst.web")
 
 
@@ -88,7 +90,7 @@ class Wall:
             await (await self._tell(scope, unforeseen()))(scope, receive, headed)
 
     def _from_our_own_page(self, scope: Scope) -> None:
-        if scope["method"] in SAFE or scope["path"].startswith("/api/"):
+        if scope["method"] in SAFE or _FOR_PROGRAMS.fullmatch(scope["path"]):
             return
         headers = Headers(scope=scope)
         site = headers.get("sec-fetch-site")

@@ -21,7 +21,7 @@ from app.core.reading import facts
 from app.core.records import HEADER
 from app.core.run import Differs, Refusal, Spool, SpoolState
 from app.core.service import Host, Service
-from app.gate.build import DIGEST
+from app.gate.build import expected
 from app.ssh.keys import fingerprint, pinned
 from tests.fakes.clock import FakeClock
 
@@ -85,7 +85,7 @@ class FakeHost:
     spool: dict[str, Run] = field(default_factory=dict)
     edited_at: int = 1_760_000_000
     boot: str = ""
-    gate: str = DIGEST
+    gate: str = ""
     blind: tuple[tuple[str, str], ...] = ()
     next_exit: int = 0
     next_output: bytes | None = None
@@ -300,7 +300,8 @@ class FakeHost:
         return (f"boot {self.boot}", *lines, f"config {CONFIG} {self.edited_at}", f"program {unit} {state}")
 
     def _records(self, services: Sequence[Service]) -> Iterator[Record]:
-        yield Record(HEADER, {"version": "1", "nonce": "0" * 32, "verb": "probe", "gate": self.gate})
+        own = {"gate": self.gate or expected(self.level), "level": str(self.level)}
+        yield Record(HEADER, {"version": "1", "nonce": "0" * 32, "verb": "probe", **own})
         now = f"{self.clock.now():.2f}"
         yield Record(
             "host",

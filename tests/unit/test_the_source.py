@@ -80,14 +80,16 @@ def test_a_yes_is_made_in_one_place_behind_the_one_guard() -> None:
 
 @pytest.mark.law(8)
 @pytest.mark.threat("I1")
-def test_only_the_pages_of_signed_in_people_can_reach_a_decision() -> None:
+def test_only_the_pages_of_signed_in_people_and_a_signature_can_reach_a_decision() -> None:
     doors = [
         str(path)
         for path, tree in APP.items()
         if calls(tree, "approve") or calls(tree, "deny")
         if path != Path("app/flow/decide.py")
     ]
-    assert doors == ["app/web/routes/decisions.py"]
+    assert sorted(doors) == ["app/flow/signed.py", "app/web/routes/decisions.py", "app/web/routes/signed.py"]
+    sessions = [path for path, tree in APP.items() if "SIGNATURE" in ast.unparse(tree) and calls(tree, "Attempt")]
+    assert sessions == [Path("app/flow/signed.py")], "without a session only a proved signature makes an attempt"
 
 
 @pytest.mark.law(6)

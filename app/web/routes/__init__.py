@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from app.web.routes import (
     audit,
     changes,
+    credentials,
     decisions,
     docs,
     history,
@@ -12,12 +13,14 @@ from app.web.routes import (
     hosts,
     inbox,
     live,
+    passkeys,
     people,
     registry,
     requests,
     services,
     session,
     settings,
+    signed,
     tokens,
 )
 
@@ -29,6 +32,7 @@ for _noun in (
     docs,
     requests,
     decisions,
+    signed,
     live,
     history,
     audit,
@@ -38,6 +42,8 @@ for _noun in (
     changes,
     settings,
     tokens,
+    credentials,
+    passkeys,
     session,
 ):
     router.include_router(_noun.router)

@@ -6,9 +6,13 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
+from app.core.credential import Credential, fingerprint
 from app.core.lifecycle import State
+from app.core.policy import Kind
+from app.flow.ids import new_id
+from app.store import credentials, people, requests, tokens
 from app.store import history as log
-from app.store import people, requests, tokens
+from tests.fakes.signers import Signer
 from tests.integration.api.conftest import Api
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -23,6 +27,7 @@ async def types_in_the_log(api: Api) -> list[str]:
 def paths(api: Api) -> list[str]:
     documented = list(api.app.openapi()["paths"])
     pages = ["/requests/{request_id}/approve", "/requests/{request_id}/deny", "/requests/{request_id}/done"]
+    pages += ["/requests/{request_id}/signed"]
     pages += ["/registry", "/people", "/freeze", "/audit", "/settings", "/changes/{request_id}/confirm"]
     guesses = [
         f"/api/v1/requests/{{request_id}}/{verb}" for verb in ("approve", "deny", "approvals", "decision", "insist")
@@ -51,6 +56,35 @@ async def test_no_token_approves_denies_or_edits_on_any_address_by_any_method(ap
     assert set(new) <= HARMLESS
     after = await requests.load(api.world.db, waiting.id)
     assert (after.state, after.approvals) == (State.WAITING, ())
+
+
+@pytest.mark.law(8)
+@pytest.mark.threat("B3")
+@pytest.mark.threat("I1")
+async def test_a_token_spoils_even_a_good_signature_beside_it(api: Api) -> None:
+    waiting, now = await api.seed.waiting(), api.world.clock.now()
+    bo, key = api.seed.accounts["bo"].person, Signer()
+    mine = Credential(fingerprint(key.public_key), bo.id, Kind.SECURITY_KEY, "blue", key.public_key, 0, now)
+    await credentials.enrol(api.world.db, mine, by=bo.id, event_id=new_id(now))
+    await credentials.confirm(api.world.db, mine.id, by="p", at=now, usable_at=now, event_id=new_id(now))
+    assert waiting.warrant
+    body = {"signature": key.sign(await requests.text(api.world.db, waiting.warrant) or "")}
+    address = f"/requests/{waiting.id}/signed"
+    for spoilt in ({"authorization": "Bearer x"}, {"cookie": "askfirst=x"}):
+        async with api.anybody(spoilt) as anybody:
+            answer = await anybody.post(address, json=body)
+            assert (answer.status_code, answer.json()["code"]) == (403, "token")
+    async with await api.caller("bo") as caller, api.anybody() as nobody:
+        assert (await caller.post(address, json=body)).status_code == 403
+        assert (await nobody.post(f"{address}?token=x", json=body)).status_code == 403
+        assert (await requests.load(api.world.db, waiting.id)).approvals == ()
+        for odd in ({**body, "state": "approved"}, {}, {"signature": 1}, [body], "x"):
+            answer = await nobody.post(address, json=odd)
+            assert (answer.status_code, answer.json()["code"]) == (422, "unknown_field")
+        assert (await nobody.post(address, data=body)).status_code == 422
+        assert (await requests.load(api.world.db, waiting.id)).approvals == ()
+        answer = await nobody.post(address, json=body)
+    assert (answer.status_code, answer.json()["approvals"]) == (200, 1)
 
 
 @pytest.mark.law(8)

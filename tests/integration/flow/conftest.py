@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -42,9 +43,11 @@ class Stage:
     def db(self) -> Database:
         return self.world.db
 
-    async def register(self, *entries: Service, approvers: int = 1, groups: Sequence[str] = ("lab-team",)) -> None:
+    async def register(
+        self, *entries: Service, approvers: int = 1, groups: Sequence[str] = ("lab-team",), **terms: Any
+    ) -> None:
         """Make the registry hold exactly these services, under one policy."""
-        policy = Policy(environment="production", approvers=approvers, groups=tuple(groups))
+        policy = Policy(environment="production", approvers=approvers, groups=tuple(groups), **terms)
         wanted = Registry((self.alpha.host,), tuple(entries), (policy,))
         current = await services.registry(self.db)
         await services.apply(
@@ -116,7 +119,8 @@ async def staged(url: str, databases: Databases) -> AsyncIterator[Stage]:
     alpha.supervise()
     clock.advance(600)
     db = await databases.open(url)
-    made = Stage(World(db, hosts, clock, News(), limits=Limits(), worker="one"), alpha, hosts, clock, url)
+    limits = Limits(lease_seconds=86_400)  # this clock leaps, and renews nothing while it does
+    made = Stage(World(db, hosts, clock, News(), limits=limits, worker="one"), alpha, hosts, clock, url)
     for name in ("ada", "bo", "cy"):
         await made.add(name)
     await made.register(replace(alpha.claim(), checks=(CHECK,)))
