@@ -18,6 +18,7 @@ from app import __version__
 from app.core.display import visible
 from app.core.policy import Person, Role
 from app.flow.ports import World
+from app.identity.passkeys import Place, place_of
 from app.paths import TEMPLATES
 from app.store import freezes as switches
 from app.store.freezes import Freeze
@@ -47,6 +48,11 @@ class Site:
     def cookie(self) -> str:
         """The session cookie's name. The prefix makes a browser insist on Secure, so it needs TLS."""
         return "__Host-askfirst" if self.is_https else "askfirst"
+
+    @cached_property
+    def place(self) -> Place | None:
+        """Where passkeys belong, None where browsers have none for this address."""
+        return place_of(self.base_url)
 
     @cached_property
     def templates(self) -> Environment:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from app.core.checklist import Certainty
 from app.core.discovery import Standing
 from app.core.lifecycle import State
-from app.core.policy import Assurance, Role
+from app.core.policy import Assurance, Kind, Role
 from app.core.verdict import Answer, Code
 
 
@@ -186,4 +186,21 @@ SAID: Mapping[str, str] = {
     "pinned": "The host key was pinned.",
     "seen": "Marked as seen.",
     "unchanged": "Nothing was changed, so nothing was saved.",
+    "enrolled": "The key is here. It counts for nothing until it is confirmed.",
+    "confirmed": "The key was confirmed.",
+    "removed": "The key was removed.",
+    "again": "Thank you: you can change keys now.",
 }
+
+KEYS: Mapping[Kind, str] = {
+    Kind.PASSKEY: "passkey",
+    Kind.SECURITY_KEY: "SSH security key",
+    Kind.PLAIN: "SSH key, without a touch",
+}
+
+# How far a key has come: not confirmed, confirmed yet too new to approve, or as good as any.
+NEW_KEY, YOUNG_KEY, SURE_KEY = (
+    Sign("Waits for confirmation", "clock", "wait"),
+    Sign("Too new to approve", "clock", "wait"),
+    Sign("May approve", "ok", "yes"),
+)

@@ -4,6 +4,7 @@ Each is a POST that ends on the request's own page, fresh. Nothing here judges w
 does, and what it says is shown. Keeps law 5: the form carries the digest that its reader saw."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
@@ -14,12 +15,13 @@ from app.core.policy import Attempt, Via
 from app.flow import decide
 from app.flow.ask import insist as give_reason
 from app.flow.by_hand import say_done
+from app.flow.passkeys import prove_yes
 from app.flow.people import prove_again
 from app.store import people, requests
 from app.web import forms
 from app.web.deps import SignedIn
 from app.web.failures import status_of
-from app.web.pages import Visit
+from app.web.pages import Site, Visit
 from app.web.show import Notice, show
 from app.web.story import decided_by
 from app.web.times import clock
@@ -29,14 +31,21 @@ router = APIRouter()
 
 @router.post("/requests/{request_id}/approve")
 async def approve(request: Request, visit: SignedIn, request_id: str) -> Response:
-    """Write the visitor's yes; where the session is too old, ask for the password on the same page first."""
-    form = await forms.read(request, "digest", csrf=visit.session.csrf, optional=("password",))
+    """Write the visitor's yes, with the passkey's answer where it came with one.
+
+    Where the session is too old for a click, the same page asks for the password first.
+    """
+    form = await forms.read(request, "digest", csrf=visit.session.csrf, optional=("password", "assertion"))
     world = visit.world
+    site: Site = request.app.state.site
     attempt = Attempt(visit.person, Via.SESSION, visit.session.signed_in_at, form["digest"])
     try:
+        if form["assertion"]:
+            proof = await prove_yes(world, site.place, visit.person, request_id, form["assertion"])
+            attempt = replace(attempt, proof=proof)
         if form["password"]:
             await prove_again(world, visit.secret, visit.person, form["password"])
-            attempt = Attempt(visit.person, Via.SESSION, world.clock.now(), form["digest"])
+            attempt = replace(attempt, signed_in_at=world.clock.now())
         await decide.approve(world, attempt, request_id)
     except Refused as error:
         return await _refused(request, visit, request_id, error, field="password")

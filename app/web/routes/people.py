@@ -13,7 +13,8 @@ from app.store.people import Account
 from app.web import forms
 from app.web.deps import SignedIn, may_read
 from app.web.failures import status_of
-from app.web.pages import Visit, render
+from app.web.keyring import keyring, keys_of
+from app.web.pages import Site, Visit, render
 from app.web.words import ROLES
 
 router = APIRouter()
@@ -79,7 +80,7 @@ async def one(request: Request, visit: SignedIn, person_id: str) -> HTMLResponse
     values = {f"role.{role}": "yes" for role in account.person.roles}
     values |= {"groups": ", ".join(sorted(account.person.groups))}
     values |= {"is_enabled": "yes"} if account.person.is_enabled else {}
-    return await _one(request, account, values)
+    return await _one(request, visit, account, values)
 
 
 @router.post("/people/{person_id}")
@@ -100,7 +101,8 @@ async def change(request: Request, visit: SignedIn, person_id: str) -> Response:
     except Refused as error:
         if error.code not in _FIELDS:
             raise
-        return await _one(request, await _account(visit, person_id), values, _problem(error), status_of_form(error))
+        account = await _account(visit, person_id)
+        return await _one(request, visit, account, values, problems=_problem(error), status=status_of_form(error))
     return RedirectResponse("/people?said=saved", 303)
 
 
@@ -115,7 +117,7 @@ async def password(request: Request, visit: SignedIn, person_id: str) -> Respons
     except Refused as error:
         if error.code != "password_short":
             raise
-        return await _one(request, account, {}, _problem(error), 422)
+        return await _one(request, visit, account, {}, problems=_problem(error), status=422)
     return RedirectResponse("/people?said=saved", 303)
 
 
@@ -133,10 +135,12 @@ async def _list(
 ) -> HTMLResponse:
     everyone = await people.everyone(visit.world.db)
     registry = await services.registry(visit.world.db)
+    site: Site = request.app.state.site
     return await render(
         request,
         "people/list.html",
         status,
+        keyring=await keyring(visit, site.place),
         everyone=everyone,
         able=[Able(policy, _able(policy, everyone)) for policy in registry.policies],
         roles=ROLES,
@@ -156,13 +160,24 @@ def _able(policy: Policy, everyone: list[Account]) -> tuple[Person, ...]:
 
 async def _one(
     request: Request,
+    visit: Visit,
     account: Account,
     values: dict[str, str],
+    *,
     problems: dict[str, str] | None = None,
     status: int = 200,
 ) -> HTMLResponse:
+    site: Site = request.app.state.site
     return await render(
-        request, "people/one.html", status, account=account, roles=ROLES, values=values, problems=problems or {}
+        request,
+        "people/one.html",
+        status,
+        account=account,
+        keyring=await keyring(visit, site.place),
+        keys=await keys_of(visit, site.place, account.person),
+        roles=ROLES,
+        values=values,
+        problems=problems or {},
     )
 
 

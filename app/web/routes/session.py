@@ -22,7 +22,7 @@ async def form(request: Request, visit: AnyVisitor, world: AWorld, next: str = "
     """Show the sign-in form; who is signed in already goes on."""
     if visit is not None:
         return RedirectResponse(local_path(next), 303)
-    return await _sign_in_page(request, world, {"next": local_path(next)})
+    return await sign_in_page(request, world, {"next": local_path(next)})
 
 
 @router.post("/sign-in")
@@ -33,7 +33,7 @@ async def enter(request: Request, visit: AnyVisitor, world: AWorld) -> Response:
         secret = await sign_in(world, values["email"], values["password"], address_of(request))
     except Refused as error:
         problems = {"password": f"{error.message} {error.next_step}"}
-        return await _sign_in_page(request, world, values, problems, status_of(error))
+        return await sign_in_page(request, world, values, problems, status_of(error))
     if visit is not None:
         await sessions.close(world.db, visit.secret)
     return enter_with(request, secret, local_path(values["next"] or "/"))
@@ -98,15 +98,18 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-async def _sign_in_page(
+async def sign_in_page(
     request: Request, world: World, values: dict[str, str], problems: dict[str, str] | None = None, status: int = 200
 ) -> HTMLResponse:
+    """Show the forms to sign in by, with what was wrong."""
+    site: Site = request.app.state.site
     return await render(
         request,
         "session/sign_in.html",
         status,
         values=values,
         problems=problems or {},
+        has_passkeys=site.place is not None,
         is_empty=await people.is_empty(world.db),
     )
 

@@ -12,6 +12,7 @@ from app.flow.people import prove_again, set_password, sign_in
 from app.store import freezes, people, services, sessions, tokens
 from app.web import forms
 from app.web.deps import SignedIn
+from app.web.keyring import keyring
 from app.web.pages import KEYS_COOKIE, THEME_COOKIE, THEMES, Site, Visit, render, scope_words
 from app.web.routes.session import address_of, enter_with
 
@@ -108,10 +109,13 @@ async def show(
     scopes = [("all", "everything")]
     scopes += [(f"environment:{each}", scope_words(f"environment:{each}")) for each in places]
     scopes += [(f"host:{host.name}", scope_words(f"host:{host.name}")) for host in registry.hosts]
+    site: Site = request.app.state.site
     return await render(
         request,
         "settings/settings.html",
         status,
+        keyring=await keyring(visit, site.place),
+        base_url=site.base_url,
         frozen=[(each, scope_words(each.scope)) for each in await freezes.current(db)],
         scopes=scopes,
         may_freeze=bool(visit.person.roles & MAY_FREEZE),
