@@ -8,7 +8,23 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import audit, db, demo, discover, docs, doctor, freeze, host, registry, request, serve, token, user, verify
+from app.cli import (
+    audit,
+    db,
+    demo,
+    discover,
+    docs,
+    doctor,
+    freeze,
+    host,
+    registry,
+    request,
+    serve,
+    signer,
+    token,
+    user,
+    verify,
+)
 
 app = typer.Typer(
     name="askfirst",
@@ -21,6 +37,7 @@ app = typer.Typer(
     epilog="Exit status: 0 yes, 1 no, 2 could not tell. Settings are variables such as ASKFIRST_BASE_URL.",
 )
 app.command("serve")(serve.serve)
+app.command("signer")(signer.signer)
 app.command("demo")(demo.demo)
 app.add_typer(user.app, name="user")
 app.add_typer(token.app, name="token")

@@ -12,12 +12,14 @@ asks for is refused.
 
 import asyncio
 import socket
+from typing import Protocol
 
 import asyncssh
+from cryptography.hazmat.primitives.serialization import SSHCertificate
 
 from app.core.errors import Unreachable
 from app.core.service import Host
-from app.ssh import failures, keys, trips, wire
+from app.ssh import certificates, failures, keys, trips, wire
 
 CONNECT_SECONDS = 10.0
 KEEPALIVE_SECONDS = 15.0
@@ -26,9 +28,16 @@ _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes256-ctr", "a
 _MACS = ("hmac-sha2-256", "hmac-sha2-512")
 
 
+class Shown(Protocol):
+    """What we sign in with: the server's key, or a certificate for this one connection."""
+
+    async def shown(self, host: Host, source: str | None) -> asyncssh.SSHKeyPair:
+        """Return what to show to a host that has proved who it is; ``source`` is the address that we come from."""
+
+
 async def dial(
     host: Host,
-    key: keys.ClientKey,
+    key: Shown,
     *,
     jump: tuple[Host, asyncssh.SSHClientConnection] | None = None,
 ) -> asyncssh.SSHClientConnection:
@@ -37,7 +46,7 @@ async def dial(
     Raises HostKeyChanged for a key that is not pinned, Unreachable for all else.
     """
     pins = keys.pinned(host)
-    client = _Client(host, key.pair)
+    client = _Client(host, key, is_direct=jump is None)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             return await _connect(host, client, pins, jump[1] if jump else None)
@@ -46,6 +55,8 @@ async def dial(
     except (OSError, asyncssh.Error, ValueError, asyncio.IncompleteReadError) as error:
         if client.refusal:
             raise client.refusal from error
+        if isinstance(error, asyncssh.PermissionDenied) and client.certificate:
+            raise failures.certificate_refused(host, client.certificate) from error
         via = jump[0] if jump else None
         raise failures.of_connecting(host, error, speaks_ssh=client.speaks_ssh, jump=via) from error
 
@@ -53,11 +64,13 @@ async def dial(
 class _Client(asyncssh.SSHClient):
     """Our side of one sign-in. What it is not asked for it does not grant: asyncssh refuses every channel by itself."""
 
-    def __init__(self, host: Host, key: asyncssh.SSHKey) -> None:
+    def __init__(self, host: Host, key: Shown, *, is_direct: bool) -> None:
         self.shown: asyncssh.SSHKey | None = None
         self.refusal: Unreachable | None = None
+        self.certificate: SSHCertificate | None = None
         self._host = host
         self._keys_left = [key]
+        self._is_direct = is_direct
         self._connection: asyncssh.SSHClientConnection | None = None
 
     @property
@@ -74,12 +87,23 @@ class _Client(asyncssh.SSHClient):
         self.shown = key
         return False
 
-    def public_key_auth_requested(self) -> asyncssh.SSHKey | None:
+    async def public_key_auth_requested(self) -> asyncssh.SSHKeyPair | None:
         """Show our key, once, and to nobody who would not keep the handshake whole."""
         if getattr(self._connection, "_strict_kex", None) is False:
             self.refusal = failures.weak_peer(self._host, "does not offer strict key exchange (CVE-2023-48795)")
+        if self.refusal or not self._keys_left:
             return None
-        return self._keys_left.pop() if self._keys_left else None
+        try:
+            pair = await self._keys_left.pop().shown(self._host, self._source())
+        except Unreachable as refusal:
+            self.refusal = refusal
+            return None
+        self.certificate = certificates.certificate_of(pair)
+        return pair
+
+    def _source(self) -> str | None:
+        name = self._connection.get_extra_info("sockname") if self._connection and self._is_direct else None
+        return str(name[0]) if name else None
 
 
 async def _connect(

@@ -7,10 +7,12 @@ nothing was run.
 
 import errno
 import socket
+import time
 from collections.abc import Sequence
 
 import asyncssh
 from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
+from cryptography.hazmat.primitives.serialization import SSHCertificate
 
 from app.core.display import visible
 from app.core.errors import HostKeyChanged, Lost, Unreachable
@@ -58,6 +60,26 @@ def of_connecting(host: Host, error: Exception, *, speaks_ssh: bool, jump: Host 
     return _unreachable(
         host, "connection_lost", "closed the connection during sign-in", f"{_AGAIN} to read sshd's log."
     )
+
+
+def certificate_refused(host: Host, shown: SSHCertificate) -> Unreachable:
+    """The host's sshd took no certificate. It does not say why: each reason is told with what to compare."""
+    since, until = (_utc(each) for each in (shown.valid_after, shown.valid_before))
+    sources = shown.critical_options.get(b"source-address", b"any address").decode("ascii", "replace")
+    (principal, *_) = (each.decode("ascii", "replace") for each in shown.valid_principals)
+    step = (
+        f"Compare on {host.name}: `date -u` (the certificate was good from {since} to {until}, so a clock that differs"
+        f" by more than a minute refuses it); that /etc/askfirst/principals has {principal} and /etc/askfirst/ca.pub is"
+        f" the signer's key; and that we come from {sources}, as sshd's log shows it."
+    )
+    return _unreachable(host, "certificate_not_accepted", f"does not accept our certificate for {principal}", step)
+
+
+def clock_differs(host: Host, seconds: float) -> Unreachable:
+    """The host's clock is not ours: certificates are good for minutes."""
+    which = "ahead of" if seconds > 0 else "behind"
+    what = f"has a clock {abs(seconds):.0f} s {which} this server's, and is reached by certificates that last minutes"
+    return _unreachable(host, "clock_differs", what, f"Set the clocks of {host.name} and of this server (NTP).")
 
 
 def weak_peer(host: Host, what: str) -> Unreachable:
@@ -147,6 +169,10 @@ def _of_network(host: Host, error: OSError) -> Unreachable:
     if error.errno == errno.ETIMEDOUT:
         return _unreachable(host, "timeout", "did not answer in time", f"Check that it is up. {_AGAIN}.")
     return _unreachable(host, "connection_lost", "broke the connection off", f"{_AGAIN}.")
+
+
+def _utc(epoch: int) -> str:
+    return time.strftime("%H:%M:%S UTC", time.gmtime(epoch))
 
 
 def _unreachable(host: Host, code: str, what: str, next_step: str) -> Unreachable:

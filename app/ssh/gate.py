@@ -21,6 +21,7 @@ from app.core.service import Check, Host, Service
 from app.core.warrant import read
 from app.gate import build
 from app.ssh import answers, failures, http
+from app.ssh.certificates import Certificates
 from app.ssh.keys import ClientKey, fingerprint, pinned
 from app.ssh.pool import Connections
 from app.ssh.session import Talk
@@ -39,9 +40,10 @@ class SshHosts:
         now: Callable[[], float] = time.time,
         answer_seconds: float = 20.0,
         run_seconds: float = 900.0,
+        certificates: Certificates | None = None,
     ) -> None:
-        """Take the private key's path, and how long an answer and a run may take."""
-        self._connections = Connections(ClientKey(key_path))
+        """Take the private key's path, who makes certificates, and how long an answer and a run may take."""
+        self._connections = Connections(ClientKey(key_path), certificates)
         self._now = now
         self._answer_seconds = answer_seconds
         self._run_seconds = run_seconds

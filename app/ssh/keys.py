@@ -45,6 +45,10 @@ class ClientKey:
                 ) from error
             raise self._unusable(f"The file {self.path} holds no SSH private key: {error}.") from error
 
+    async def shown(self, host: Host, source: str | None) -> asyncssh.SSHKeyPair:
+        """Return the key, the same for every host and from every address. Raises Unreachable as ``pair`` does."""
+        return asyncssh.load_keypairs(self.pair)[0]
+
     def _unusable(self, message: str) -> Unreachable:
         return Unreachable(
             message,

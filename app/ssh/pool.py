@@ -14,7 +14,8 @@ import asyncssh
 
 from app.core.errors import Unreachable
 from app.core.service import Host
-from app.ssh.connect import CONNECT_SECONDS, dial
+from app.ssh.certificates import Certificates, Certified
+from app.ssh.connect import CONNECT_SECONDS, Shown, dial
 from app.ssh.keys import ClientKey
 from app.ssh.link import Link, Route
 from app.ssh.session import Talk
@@ -31,9 +32,12 @@ T = TypeVar("T")
 class Connections:
     """All connections of this process. Not to be shared between event loops."""
 
-    def __init__(self, key: ClientKey, *, idle_seconds: float = IDLE_SECONDS) -> None:
-        """Take the key to sign in with; nothing is connected yet."""
+    def __init__(
+        self, key: ClientKey, certificates: Certificates | None = None, *, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
+        """Take the key to sign in with, and who makes certificates; nothing is connected yet."""
         self.key = key
+        self._certificates = certificates
         self._idle_seconds = idle_seconds
         self._links: dict[str, Link] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -86,6 +90,21 @@ class Connections:
             talk.leave()
             self._give_back(link)
 
+    @asynccontextmanager
+    async def talk_alone(
+        self, host: Host, via: Sequence[Host], command: str, principal: str, serial: int
+    ) -> AsyncIterator[Talk]:
+        """Start a program over a connection of its own, signed in to by a certificate for nothing else; then end it."""
+        link = await self._open((*via, host), Certified(self._certificates, principal, serial))
+        try:
+            talk = await link.start(command, CONNECT_SECONDS)
+            try:
+                yield talk
+            finally:
+                talk.leave()
+        finally:
+            self._end(link)
+
     async def _start(self, route: Route, command: str) -> tuple[Link, Talk]:
         return await self._begin(
             route, lambda link, was_open: link.start(command, WAKE_SECONDS if was_open else CONNECT_SECONDS)
@@ -125,19 +144,21 @@ class Connections:
             self._links[name] = link
             return link, False
 
-    async def _open(self, route: Route) -> Link:
+    async def _open(self, route: Route, shown: Shown | None = None) -> Link:
         if len(route) == 1:
-            return Link(route, await self._dial(route[0], None), None)
+            return Link(route, await self._dial(route[0], None, shown), None)
         below, connection = await self._begin(
-            route[:-1], lambda link, _: self._dial(route[-1], (route[-2], link.connection))
+            route[:-1], lambda link, _: self._dial(route[-1], (route[-2], link.connection), shown)
         )
         return Link(route, connection, below)
 
     async def _dial(
-        self, host: Host, jump: tuple[Host, asyncssh.SSHClientConnection] | None
+        self, host: Host, jump: tuple[Host, asyncssh.SSHClientConnection] | None, shown: Shown | None
     ) -> asyncssh.SSHClientConnection:
+        """Sign in, by what is given, else by what the host's entry asks for: a certificate to look, or our key."""
+        usual = Certified(self._certificates) if host.certificates else self.key
         async with self._connects:
-            return await dial(host, self.key, jump=jump)
+            return await dial(host, shown or usual, jump=jump)
 
     def _give_back(self, link: Link) -> None:
         link.uses -= 1
