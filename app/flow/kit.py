@@ -134,7 +134,7 @@ async def _look(
 
 def _judged(service: Service, facts: Facts) -> _Seen:
     """Judge by whatever gate is there: an older one than this version's is what the kit is going to renew."""
-    verdict = judge(service, facts, MANAGERS, gate=facts.gate)
+    verdict = judge(service, facts, MANAGERS, facts.gate, facts.level)
     if not verdict.is_verified:
         return _Seen(why_not=f"{verdict.code}. {verdict.next_step}")
     manager = MANAGERS[service.manager]
