@@ -22,10 +22,13 @@ from app.api.routes import router as api_router
 from app.cli.main import app as command_line
 from app.flow.anchoring import anchored
 from app.flow.ports import News, World
-from app.flow.worker import Worker
+from app.flow.replica import replica
 from app.settings import Settings
+from app.ssh.certificates import Certificates
 from app.ssh.gate import SshHosts
 from app.ssh.keys import ensure_key
+from app.ssh.signer import SocketSigner
+from app.ssh.vault import Place, VaultSigner
 from app.store.engine import lock_for_serving, open_database
 from app.web.health import router as health_router
 from app.web.setup import install as install_pages
@@ -64,6 +67,7 @@ class Wiring:
             settings.ssh_key,
             answer_seconds=settings.probe_timeout_seconds,
             run_seconds=settings.run_timeout_seconds,
+            certificates=_certificates(settings),
         )
         try:
             yield World(
@@ -79,6 +83,25 @@ class Wiring:
             await db.close()
 
 
+def _certificates(settings: Settings) -> Certificates | None:
+    """Who certifies our sign-ins: our own signer, Vault, or nobody."""
+    sources = tuple(filter(None, settings.source_addresses.split(",")))
+    if settings.signer_socket:
+        return Certificates(SocketSigner(settings.signer_socket), sources)
+    if settings.vault_addr:
+        place = Place(
+            settings.vault_addr,
+            settings.vault_role,
+            settings.vault_mount,
+            token_file=settings.vault_token_file,
+            role_id=settings.vault_role_id,
+            secret_id_file=settings.vault_secret_id_file,
+            ca_file=settings.vault_ca_file,
+        )
+        return Certificates(VaultSigner(place), sources)
+    return None
+
+
 def create_app(wiring: Wiring | None = None) -> FastAPI:
     """Build the web application; its lifespan holds the world and, unless the role says otherwise, the worker."""
     wiring = wiring or Wiring()
@@ -86,18 +109,13 @@ def create_app(wiring: Wiring | None = None) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with lock_for_serving(settings.database_url, works=settings.role != "web"):
+        with lock_for_serving(settings.database_url):
             anchor = (settings.anchor_file, settings.anchor_every)
             async with wiring.open_world() as world, anchored(world, *anchor):
                 app.state.world = world
-                worker = asyncio.create_task(Worker(world).run()) if settings.role != "web" else None
-                app.state.worker = worker
-                try:
+                async with replica(world, settings.database_url, works=settings.role != "web") as worker:
+                    app.state.worker = worker
                     yield
-                finally:
-                    if worker is not None:
-                        worker.cancel()
-                        await asyncio.gather(worker, return_exceptions=True)
 
     app = FastAPI(
         title="Askfirst",
@@ -109,10 +127,11 @@ def create_app(wiring: Wiring | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.include_router(health_router)
-    app.include_router(api_router)
-    problems.install(app)
-    install_pages(app, settings)
-    replies.describe(app)
+    if settings.role != "worker":
+        app.include_router(api_router)
+        problems.install(app)
+        install_pages(app, settings)
+        replies.describe(app)
     return app
 
 

@@ -87,6 +87,11 @@ class News:
         for event in self._listening.get(topic, ()):
             event.set()
 
+    def tell_all(self) -> None:
+        """Wake all who listen to anything: something was told that was not heard."""
+        for topic in list(self._listening):
+            self.tell(topic)
+
     @contextlib.contextmanager
     def listen(self, topic: str) -> Iterator[Callable[[float], Awaitable[None]]]:
         """Listen from now on. What it yields waits so many seconds at most, and not at all for what was told meanwhile.

@@ -5,8 +5,8 @@ look means says ``prove.remember``, as for any other look. So that it is in nobo
 
 - a person who wants to look at a host comes first: the sweep there ends at once and comes again later;
 - a service that is being proved, restarted or settled for a request is left to that request;
-- a host is never swept twice at a time, and only so many hosts are at once; those that gave no answer the last time
-  take half of these places at most, so that a site which is down does not hold up the others;
+- a host is never swept twice at a time, by however many workers, and only so many hosts are at once; those that gave no
+  answer the last time take half of these places at most, so that a site which is down does not hold up the others;
 - each host has a time of its own to answer in. One that takes longer is one that could not be looked at.
 
 The store holds when each host was last swept, written when its sweep has ended: whoever starts anew goes on from there.
@@ -15,7 +15,7 @@ The store holds when each host was last swept, written when its sweep has ended:
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -26,7 +26,7 @@ from app.core.verdict import Code
 from app.flow.limits import probes
 from app.flow.ports import World
 from app.flow.prove import Look, look_at, remember
-from app.store import requests, services, sweeps
+from app.store import leases, requests, services, sweeps
 from app.store.sweeps import Swept
 
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.2, 5.0
@@ -34,6 +34,8 @@ _SHORTEST_WAIT, _LONGEST_WAIT = 0.2, 5.0
 _GAVE_WAY_SECONDS = 15.0
 # Above the probe's own time: its checks. What takes longer hangs somewhere that no timeout of its own reaches.
 _CHECKS_SECONDS = 40.0
+# What keeping it may take. The lease of a sweep is not renewed.
+_SLACK_SECONDS = 30.0
 _LOG = structlog.get_logger("askfirst.sweep")
 
 
@@ -139,24 +141,38 @@ class Sweep:
 
     async def _sweep(self, registry: Registry, due: Due) -> None:
         """Look at one host, keep what was seen, and note that it was swept."""
-        world, host = self._world, due.host
-        put_off = _GAVE_WAY_SECONDS
+        host, put_off = due.host, _GAVE_WAY_SECONDS
         try:
-            looks = await probes.between(host, lambda: self._look(registry, host))
-            if looks:
-                await asyncio.gather(*(remember(world, each) for each in looks))
-                await sweeps.note(world.db, host, self._swept(due, looks))
+            if await self._in_turn(registry, due):
                 put_off = 0.0
         except AskfirstError as error:
             _LOG.warning(error.message, host=host, code=error.code, next=error.next_step)
         except Exception:  # noqa: BLE001 - one broken host must not stop the others
-            put_off = world.limits.sweep_every_seconds / 2
+            put_off = self._world.limits.sweep_every_seconds / 2
             _LOG.exception("a sweep failed", host=host)
-        self._not_before[host] = world.clock.now() + put_off
+        self._not_before[host] = self._world.clock.now() + put_off
 
-    async def _look(self, registry: Registry, host: str) -> list[Look]:
+    async def _in_turn(self, registry: Registry, due: Due) -> bool:
+        """Sweep a host unless another worker does, or a person wants to look; say whether it was swept, by whomever."""
+        db, now, host = self._world.db, self._world.clock.now, due.host
+        seconds = self._world.limits.probe_timeout_seconds + _CHECKS_SECONDS + _SLACK_SECONDS
+        got = await leases.take(db, [f"sweep {host}"], self._world.worker, now=now(), seconds=seconds)
+        if not got:
+            return False
+        try:
+            if (await sweeps.every(db)).get(host) != due.last:
+                return True
+            world = replace(self._world, db=leases.fenced(db, got[0], now))
+            looks = await probes.between(host, lambda: self._look(world, registry, host))
+            if looks:
+                await asyncio.gather(*(remember(world, each) for each in looks))
+                await sweeps.note(world.db, host, self._swept(due, looks))
+            return bool(looks)
+        finally:
+            await leases.give_back(db, got[0])
+
+    async def _look(self, world: World, registry: Registry, host: str) -> list[Look]:
         """Look at every service of a host that nothing is being done with."""
-        world = self._world
         taken = await requests.under_way(world.db, host)
         free = [each for each in registry.services_on(host) if each.name not in taken]
         async with asyncio.timeout(world.limits.probe_timeout_seconds + _CHECKS_SECONDS):

@@ -1,120 +1,199 @@
 """The worker: looks for requests whose state wants a step, and takes that step, one task a request.
 
-It holds no queue and decides nothing: the store's states are the queue, and each step is a function of the flow. A
-worker that dies loses nothing; the next one reads the same states. Keeps law 12 for its own death: a run that nobody
-follows is lost.
+It holds no queue and decides nothing: the store's states are the queue, and each step is a function of the flow. Any
+number of workers may serve one store: each step is taken under a lease, which spares the others the same work, and
+without which nothing of it can be written. A worker that dies loses nothing: its leases run out, and the next one reads
+the same states. Keeps law 12 for such a death: a run whose lease can be had is followed by nobody, and is lost.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import structlog
 
 from app.core.errors import AskfirstError, Conflict
-from app.core.lifecycle import WANTING_WORK, Request, State
+from app.core.lifecycle import ENDED, WANTING_WORK, Request, State
 from app.flow import ask, by_hand, execute, settle, watch
 from app.flow.ports import World
 from app.flow.recheck import recheck
 from app.flow.sweep import Sweep
-from app.store import requests, services
+from app.store import leases, requests, services
+from app.store.leases import Lease
+from app.store.requests import Alive
 
 POLL_SECONDS = 1.0
 RECHECK_SECONDS = 30.0
+# What a step did not bring on is tried again after one second, then two, then four, then every five.
+_LONGEST_PAUSE = 5.0
 # No proof takes as long; what keeps failing until then is not asked for ever.
 OPEN_SECONDS = 900.0
+_RESTING = frozenset({State.WAITING, State.APPROVED})
 _LOG = structlog.get_logger("askfirst.worker")
 
 
+@dataclass(slots=True)
+class Pause:
+    """Until when a request is left alone, as long as it stands at this version, and how often it was tried there."""
+
+    version: int
+    until: float
+    tries: int = 1
+
+
 class Worker:
-    """One worker over one store. ``run`` returns when it is cancelled; runs that it follows become ``unknown``."""
+    """One worker over one store. ``run`` returns once it is stopped and has ended its steps, or is cancelled."""
 
     def __init__(self, world: World) -> None:
         """Start with nothing under way."""
         self._world = world
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._not_before: dict[str, float] = {}
-        self._recheck_at: dict[str, float] = {}
-        self._orphans: set[str] = set()
+        self._leases: dict[str, Lease] = {}
+        self._pauses: dict[str, Pause] = {}
+        self._kept: set[str] = set()
+        self._is_stopping = False
 
     async def run(self) -> None:
-        """Take steps until cancelled."""
-        sweeping = asyncio.create_task(Sweep(self._world).run(), name="sweep")
+        """Take steps until stopped or cancelled; a step that is cut off leaves its request to the next worker."""
+        beside = [asyncio.create_task(Sweep(self._world).run()), asyncio.create_task(self._keep_renewing())]
         try:
-            await self.adopt()
+            with self._logged("adopt"):
+                await self.adopt()
             with self._world.news.listen("work") as next_work:
-                while True:
+                while not self._is_stopping:
                     await self._tick()
                     await next_work(POLL_SECONDS)
+            beside[0].cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         finally:
-            ending = [sweeping, *self._tasks.values()]
+            ending = [*beside, *self._tasks.values()]
             for task in ending:
                 task.cancel()
             await asyncio.gather(*ending, return_exceptions=True)
 
-    async def adopt(self) -> None:
-        """Take over what an earlier worker left: its runs, which nobody follows, and connections worth keeping.
+    def stop(self) -> None:
+        """Begin nothing new: ``run`` returns once the steps under way have ended."""
+        self._is_stopping = True
+        self._world.news.tell("work")
 
-        Only one process serves a store, so that a run which is under way before this worker begins has lost its own.
-        """
-        self._orphans = set(await requests.wanting(self._world.db, {State.RUNNING}))
+    async def adopt(self) -> None:
+        """Keep the connections to the hosts on which a request waits, so that a click needs no new one."""
         registry = await services.registry(self._world.db)
-        for request_id in await requests.wanting(self._world.db, {State.WAITING, State.APPROVED}):
-            host = registry.host((await requests.load(self._world.db, request_id)).host)
-            if host is not None:
+        for each in await requests.alive(self._world.db):
+            host = registry.host(each.host)
+            if host is not None and each.state in _RESTING:
                 self._world.hosts.keep(host)
+                self._kept.add(host.name)
 
     async def once(self) -> None:
         """Begin every step that is wanted now, and wait until all have been taken."""
         await self._tick()
         await asyncio.gather(*self._tasks.values())
 
+    async def renew(self) -> None:
+        """Make what is held last longer, and end the steps whose lease is lost: nothing of theirs would be taken."""
+        world = self._world
+        held = list(self._leases.values())
+        lost = await leases.renew(world.db, held, now=world.clock.now(), seconds=world.limits.lease_seconds)
+        for lease in lost:
+            if self._leases.get(lease.subject) == lease:
+                _LOG.warning("a lease ran out in the middle of a step", what=lease.subject)
+                self._tasks[lease.subject].cancel()
+
+    async def _keep_renewing(self) -> None:
+        while True:
+            await asyncio.sleep(self._world.limits.lease_seconds / 3)
+            with self._logged("renew"):
+                await self.renew()
+
     async def _tick(self) -> None:
-        """Begin a step for every request that wants one and has none under way."""
-        world = self._world
-        now = world.clock.now()
+        """Begin a step for every request that wants one and that nobody has under way."""
+        world, limits = self._world, self._world.limits
         with self._logged("tick"):
-            for request_id in await requests.expired(world.db, now):
-                self._begin(request_id, 0.0)
-            for request_id in await requests.wanting(world.db, WANTING_WORK):
-                self._begin(request_id, self._not_before.get(request_id, 0.0))
-            for request_id in await requests.wanting(world.db, {State.WAITING}):
-                self._begin(request_id, self._recheck_at.setdefault(request_id, now + RECHECK_SECONDS))
+            now = world.clock.now()
+            alive = await requests.alive(world.db)
+            await self._let_go(alive)
+            due = [each for each in self._due(alive, now) if each not in self._tasks]
+            if not due:
+                return
+            held = await leases.held(world.db, now, limits.lease_seconds)
+            free = [each for each in due if each not in held][: max(0, limits.steps_at_once - len(self._tasks))]
+            for lease in await leases.take(world.db, free, world.worker, now=now, seconds=limits.lease_seconds):
+                self._begin(lease)
 
-    def _begin(self, request_id: str, not_before: float) -> None:
-        if request_id not in self._tasks and self._world.clock.now() >= not_before:
-            task = asyncio.create_task(self._work(request_id), name=request_id)
-            self._tasks[request_id] = task
-            task.add_done_callback(lambda _: self._tasks.pop(request_id, None))
+    def _due(self, alive: Iterable[Alive], now: float) -> list[str]:
+        """List what wants a step now: what has run out first, then what wants work, then what is to be seen again."""
+        order: tuple[list[str], list[str], list[str]] = ([], [], [])
+        for each in alive:
+            if each.state in _RESTING and each.not_after <= now:
+                order[0].append(each.id)
+            elif each.state is State.WAITING:
+                pause = self._pauses.setdefault(each.id, Pause(each.version, now + RECHECK_SECONDS))
+                if pause.until <= now:
+                    order[2].append(each.id)
+            elif not self._is_paused(each, now):
+                order[1].append(each.id)
+        return [*order[0], *order[1], *order[2]]
 
-    async def _work(self, request_id: str) -> None:
-        """Take steps with one request for as long as each brings it on."""
-        with self._logged(request_id):
-            request = await requests.load(self._world.db, request_id)
-            while True:
-                after = await self._step(request)
-                if after.state is request.state or after.state not in WANTING_WORK:
+    def _is_paused(self, each: Alive, now: float) -> bool:
+        pause = self._pauses.get(each.id)
+        return pause is not None and pause.version == each.version and now < pause.until
+
+    def _begin(self, lease: Lease) -> None:
+        self._leases[lease.subject] = lease
+        task = asyncio.create_task(self._work(lease), name=lease.subject)
+        self._tasks[lease.subject] = task
+        task.add_done_callback(lambda _: self._over(lease))
+
+    def _over(self, lease: Lease) -> None:
+        self._tasks.pop(lease.subject, None)
+        self._leases.pop(lease.subject, None)
+
+    async def _work(self, lease: Lease) -> None:
+        """Take the steps that one request wants, under its lease, and give that back."""
+        world = replace(self._world, db=leases.fenced(self._world.db, lease, self._world.clock.now))
+        is_over = False
+        try:
+            with self._logged(lease.subject):
+                is_over = await self._steps(world, lease.subject)
+        finally:
+            with self._logged(lease.subject):
+                await leases.give_back(self._world.db, lease)
+        if is_over:
+            with self._logged(lease.subject):
+                await self._let_go(await requests.alive(self._world.db))
+
+    async def _steps(self, world: World, request_id: str) -> bool:
+        """Take steps for as long as each brings the request on; say whether it has ended."""
+        request = await requests.load(world.db, request_id)
+        self._kept.add(request.host)
+        try:
+            while request.state in WANTING_WORK or request.state is State.WAITING:
+                before, request = request, await self._step(world, request)
+                if request.state is before.state:
                     break
-                request = after
-            await self._rest(after)
+        finally:
+            self._rest(request)
+        return request.state in ENDED
 
-    async def _step(self, request: Request) -> Request:
+    async def _step(self, world: World, request: Request) -> Request:
         """Take the one step that a state wants."""
-        world = self._world
+        now = world.clock.now()
         match request.state:
-            case State.OPEN if request.asked_at + OPEN_SECONDS <= world.clock.now():
+            case State.OPEN if request.asked_at + OPEN_SECONDS <= now:
                 return await watch.expire(world, request)
             case State.OPEN:
                 return await ask.prove(world, request)
-            case State.WAITING if request.not_after <= world.clock.now():
+            case State.WAITING if request.not_after <= now:
                 return await watch.expire(world, request)
             case State.WAITING:
                 return await recheck(world, request, unless_seen_in=RECHECK_SECONDS)
             case State.APPROVED:
                 return await execute.execute(world, request)
-            case State.RUNNING if by_hand.is_overdue(request, world.clock.now(), world.limits.by_hand_seconds):
+            case State.RUNNING if by_hand.is_overdue(request, now, world.limits.by_hand_seconds):
                 return await by_hand.end_wait(world, request)
-            case State.RUNNING if self._is_forsaken(request):
+            case State.RUNNING if not request.is_by_hand:
                 return await settle.lose(world, request, "The worker that followed this run is gone.")
             case State.UNKNOWN:
                 return await settle.reconcile(world, request)
@@ -122,28 +201,29 @@ class Worker:
                 return await settle.settle(world, request)
         return request
 
-    async def _rest(self, request: Request) -> None:
-        """Note when to look at a request again, and let its host's connection go where nothing needs it."""
-        now = self._world.clock.now()
-        self._recheck_at[request.id] = now + RECHECK_SECONDS
-        self._not_before[request.id] = now + POLL_SECONDS
+    def _rest(self, request: Request) -> None:
+        """Note when to look at a request again, where nothing happens to it until then."""
+        now, before = self._world.clock.now(), self._pauses.get(request.id)
+        tries = before.tries + 1 if before is not None and before.version == request.version else 1
+        until = now + min(POLL_SECONDS * 2 ** min(tries - 1, 8), _LONGEST_PAUSE)
         if request.state is State.WAITING:
-            self._not_before.pop(request.id)  # a yes is acted on at once
-        if request.state in WANTING_WORK or request.state is State.WAITING:
-            return
-        self._not_before.pop(request.id, None)
-        self._recheck_at.pop(request.id, None)
-        self._orphans.discard(request.id)
-        if not await requests.alive_on(self._world.db, request.host):
-            host = (await services.registry(self._world.db)).host(request.host)
-            if host is not None:
-                self._world.hosts.release(host)
+            until = now + RECHECK_SECONDS
+        elif request.is_by_hand and request.state is State.RUNNING:
+            until = max(until, request.by_hand_until)
+        self._pauses[request.id] = Pause(request.version, until, tries)
 
-    def _is_forsaken(self, request: Request) -> bool:
-        """Whether nobody follows a run: it is older than this worker, or this worker's own step has failed."""
-        if request.is_by_hand:
-            return False
-        return request.id in self._orphans or request.worker == self._world.worker
+    async def _let_go(self, alive: Iterable[Alive]) -> None:
+        """Forget what has ended, by whomever, and let the connections go that nothing needs any more."""
+        world, rows = self._world, list(alive)
+        if ended := self._pauses.keys() - {each.id for each in rows}:
+            for request_id in ended:
+                del self._pauses[request_id]
+            await leases.forget(world.db, ended)
+        if unused := self._kept - {each.host for each in rows}:
+            self._kept -= unused
+            registry = await services.registry(world.db)
+            for host in filter(None, map(registry.host, unused)):
+                world.hosts.release(host)
 
     @contextlib.contextmanager
     def _logged(self, what: str) -> Iterator[None]:

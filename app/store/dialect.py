@@ -3,7 +3,7 @@
 Nothing else assumes a dialect but the migrations. It opens nothing itself.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol
 
@@ -27,6 +27,10 @@ class Dialect(Protocol):
     """What a row that breaks a constraint is raised as."""
     HEAD: str
     """Reads the log's head, and keeps every other writer out until the transaction ends."""
+    CLOCK: str
+    """What the database's clock says, in epoch seconds; ``?`` is the asker's time, which holds where it has none."""
+    IS_SHARED: bool
+    """Whether any number of servers may work on one database."""
     TAMPERING: tuple[tuple[str, ...], ...]
     """Ways to change the log; the last statement of each must be refused."""
 
@@ -39,8 +43,17 @@ class Dialect(Protocol):
     def secure(self, address: URL) -> None:
         """Make private what is ours to make so. Raises Refused where that cannot be."""
 
-    def serving(self, address: URL, *, works: bool) -> AbstractContextManager[None]:
-        """Hold the lock that one server at a time can hold. Raises Refused where another holds it."""
+    def serving(self, address: URL, *, alone: bool) -> AbstractContextManager[None]:
+        """Hold a server's place, or be ``alone`` there. Raises Refused where that cannot be."""
+
+    async def tell(self, run: Run, topics: Iterable[str]) -> None:
+        """Have every process that listens hear these topics, once the transaction is durable."""
+
+    def heard(self, address: URL) -> AsyncIterator[str]:
+        """Yield what any process tells, an empty topic where some may have been missed; nothing where one is alone.
+
+        Raises one of FAILURES where the line is lost.
+        """
 
     def reader(self, address: URL) -> AsyncEngine:
         """Return an engine that can only read; each transaction sees one snapshot."""

@@ -26,10 +26,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """An open database. ``engine`` reads and cannot write; ``writer`` writes."""
+    """An open database. ``engine`` reads and cannot write; ``writer`` writes, what ``guard`` lets it."""
 
     engine: AsyncEngine
     writer: Writer
+    guard: Callable[[Tx], Awaitable[None]] | None = None
 
     @property
     def dialect(self) -> Dialect:
@@ -56,13 +57,34 @@ class Database:
             ) from error
 
     async def write(self, change: Callable[[Tx], Awaitable[T]]) -> T:
-        """Make one change, and return when it is durable: see ``Writer.write``."""
-        return await self.writer.write(change)
+        """Make one change, and return when it is durable: see ``Writer.write``. The guard raises in its transaction."""
+        guard = self.guard
+        if guard is None:
+            return await self.writer.write(change)
+
+        async def guarded(tx: Tx) -> T:
+            await guard(tx)
+            return await change(tx)
+
+        return await self.writer.write(guarded)
 
     async def close(self) -> None:
         """Let what is queued be written, then close."""
         await self.writer.close()
         await self.engine.dispose()
+
+
+async def heard(url: str) -> AsyncIterator[str]:
+    """Yield each topic that another process of this database tells, an empty one where some may have been missed.
+
+    It ends at once where one process is alone with its database. Raises Broken where the line is lost: begin anew.
+    """
+    dialect, address = find(url)
+    try:
+        async for topic in dialect.heard(address):
+            yield topic
+    except dialect.FAILURES as error:
+        raise dialect.explain(error) from error
 
 
 async def open_database(url: str, *, upgrade: bool = True) -> Database:
@@ -76,14 +98,14 @@ async def open_database(url: str, *, upgrade: bool = True) -> Database:
     return Database(dialect.reader(address), Writer(dialect.writer(address)))
 
 
-def lock_for_serving(url: str, *, works: bool = True) -> AbstractContextManager[None]:
-    """Hold the lock that only one server can hold, for as long as the context lasts.
+def lock_for_serving(url: str, *, alone: bool = False) -> AbstractContextManager[None]:
+    """Hold a server's place at the database, for as long as the context lasts.
 
-    On PostgreSQL it is the worker's: servers without one (``works`` is false) may be many. Raises Refused where
-    another holds it.
+    A file has one place. On PostgreSQL any number of servers have one, unless somebody is to be there ``alone``.
+    Raises Refused where none is free.
     """
     dialect, address = find(url)
-    return dialect.serving(address, works=works)
+    return dialect.serving(address, alone=alone)
 
 
 async def _prepare(dialect: Dialect, address: URL, *, upgrade: bool) -> None:

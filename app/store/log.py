@@ -75,7 +75,11 @@ class Head:
 
 
 class Tx:
-    """What a change is given: the connection that it writes its rows on, and the log."""
+    """What a change is given: the connection that it writes its rows on, and the log.
+
+    ``topics`` is whom to wake in other processes once it is durable: who follows a request (its id), who looks for
+    ``work``.
+    """
 
     def __init__(self, dialect: Dialect, connection: AsyncConnection, run: Run, head: Head) -> None:
         """Continue a log from its head; ``run`` is the connection's fast path for plain statements."""
@@ -83,6 +87,7 @@ class Tx:
         self.connection = connection
         self.run = run
         self.head = head
+        self.topics: set[str] = set()
 
     async def record(self, body: Mapping[str, Any]) -> int:
         """Append one event and return its number. Raises Conflict where its id or its version is taken."""
@@ -104,6 +109,7 @@ class Tx:
         if is_late(at, self.head.latest):
             await self.run(_NOTE_LATE, (seq, at))
         self.head = Head(seq, chained, max(at, self.head.latest))
+        self.topics |= {"work", *filter(None, [body.get("request")])}
         return seq
 
     async def recorded(self, body: Mapping[str, Any]) -> int | None:

@@ -25,6 +25,7 @@ async def append(db: Database, request_id: str, offset: int, data: bytes) -> int
         fresh = data[end - offset : CAP_BYTES - offset] if offset <= end < CAP_BYTES else b""
         if fresh:
             await tx.connection.execute(insert(OUTPUT).values(request=request_id, position=end, data=fresh))
+            tx.topics.add(request_id)
         return end + len(fresh)
 
     return await db.write(change)

@@ -23,6 +23,8 @@ from app.store import roles
 FAILURES: tuple[type[Exception], ...] = (DBAPIError, psycopg.Error)
 CONSTRAINTS: tuple[type[Exception], ...] = (IntegrityError, psycopg.IntegrityError)
 HEAD = "SELECT seq, hash, latest FROM audit_head WHERE id = 1 FOR UPDATE"
+CLOCK = "COALESCE(EXTRACT(EPOCH FROM clock_timestamp())::float8, ?)"
+IS_SHARED = True
 TAMPERING: tuple[tuple[str, ...], ...] = (
     ("UPDATE audit SET prev = prev WHERE seq = (SELECT max(seq) FROM audit)",),
     ("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)",),
@@ -32,6 +34,7 @@ TAMPERING: tuple[tuple[str, ...], ...] = (
 )
 
 _SERVING, _MIGRATING = 0x61736B31, 0x61736B32  # two numbers of our own for advisory locks
+_NOTIFY = "SELECT pg_notify('askfirst', topic) FROM unnest(?::text[]) AS topic"
 _LOCAL = frozenset({"", "localhost", "127.0.0.1", "::1"})
 # Seconds. A dead line is noticed within a quarter of a minute, whatever the system's own patience is.
 _CONNECT: Mapping[str, Any] = {
@@ -82,25 +85,40 @@ def secure(address: URL) -> None:
 
 
 @contextmanager
-def serving(address: URL, *, works: bool) -> Iterator[None]:
-    """Hold the lock of the one worker; servers without one may be as many as you like. Raises Refused where another
-    holds it.
-    """
-    if not works:
-        yield
-        return
+def serving(address: URL, *, alone: bool) -> Iterator[None]:
+    """Hold one of any number of places, or be alone there. Raises Refused where somebody else is, or is alone."""
     try:
         connection = psycopg.connect(_conninfo(address), autocommit=True, **_CONNECT)
     except psycopg.Error as error:
         raise explain(error) from error
     with contextlib.closing(connection):
-        if connection.execute("SELECT pg_try_advisory_lock(%s, 0)", (_SERVING,)).fetchone() != (True,):
+        lock = "pg_try_advisory_lock" if alone else "pg_try_advisory_lock_shared"
+        if connection.execute(f"SELECT {lock}(%s, 0)", (_SERVING,)).fetchone() != (True,):
             raise Refused(
-                "Another server works on this database already.",
+                "Servers use this database now." if alone else "Somebody moves or restores this database now.",
                 code="already_serving",
-                next_step="Stop it first, or start this one with ASKFIRST_ROLE=web.",
+                next_step="Stop them all first." if alone else "Start the server again once that has ended.",
             )
         yield
+
+
+async def tell(run: Callable[..., Awaitable[Iterable[Any]]], topics: Iterable[str]) -> None:
+    """Have every replica hear these topics, once the transaction is durable."""
+    await run(_NOTIFY, (list(topics),))
+
+
+async def heard(address: URL) -> AsyncIterator[str]:
+    """Yield what any replica tells, and first of all an empty topic: what was told before is not known.
+
+    Raises psycopg.Error where the line is lost. Its connection holds a server's place too, so that a database which
+    was away for a moment still knows that it is served.
+    """
+    async with await psycopg.AsyncConnection.connect(_conninfo(address), autocommit=True, **_CONNECT) as connection:
+        await connection.execute("SELECT pg_try_advisory_lock_shared(%s, 0)", (_SERVING,))
+        await connection.execute("LISTEN askfirst")
+        yield ""
+        async for told in connection.notifies():
+            yield told.payload
 
 
 def _conninfo(address: URL) -> str:

@@ -6,6 +6,7 @@ so that of many racing clicks, workers or replicas one wins; and law 10: all is 
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import exists, insert, select, update
@@ -26,9 +27,11 @@ from app.store.tables import AUDIT, DECISIONS, KEYS, REQUESTS, TEXTS
 
 # Lists have a file of their own; callers find every question about requests here.
 __all__ = [
+    "Alive",
     "Filter",
     "Page",
     "Row",
+    "alive",
     "alive_of",
     "alive_on",
     "append",
@@ -48,6 +51,18 @@ __all__ = [
     "under_way",
     "wanting",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """A request that has not ended, as its row tells of it. What is to be done with it its events say."""
+
+    id: str
+    version: int
+    state: State
+    host: str
+    not_after: float
+
 
 _KEEP_WORD = sql("INSERT INTO words (word, seq) VALUES (:word, :seq) ON CONFLICT DO NOTHING")
 
@@ -157,6 +172,15 @@ async def expired(db: Database, now: float) -> list[str]:
     )
     async with db.read() as connection:
         return list((await connection.scalars(wanted)).all())
+
+
+async def alive(db: Database) -> list[Alive]:
+    """Return what has not ended, oldest first: all that a worker needs to see what wants a step."""
+    columns = (REQUESTS.c.id, REQUESTS.c.version, REQUESTS.c.state, REQUESTS.c.host, REQUESTS.c.not_after)
+    wanted = select(*columns).where(REQUESTS.c.is_open).order_by(REQUESTS.c.seq)
+    async with db.read() as connection:
+        rows = (await connection.execute(wanted)).all()
+    return [Alive(row.id, row.version, State(row.state), row.host, row.not_after) for row in rows]
 
 
 async def alive_on(db: Database, host: str) -> list[str]:

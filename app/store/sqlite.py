@@ -25,6 +25,8 @@ from app.core.errors import AskfirstError, Broken, Refused
 FAILURES: tuple[type[Exception], ...] = (DBAPIError, sqlite3.Error)
 CONSTRAINTS: tuple[type[Exception], ...] = (IntegrityError, sqlite3.IntegrityError)
 HEAD = "SELECT seq, hash, latest FROM audit_head WHERE id = 1"
+CLOCK = "?"
+IS_SHARED = False
 TAMPERING: tuple[tuple[str, ...], ...] = (
     ("UPDATE audit SET prev = prev WHERE seq = (SELECT max(seq) FROM audit)",),
     ("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)",),
@@ -235,7 +237,7 @@ def secure(address: URL) -> None:
 
 
 @contextmanager
-def serving(address: URL, *, works: bool) -> Iterator[None]:
+def serving(address: URL, *, alone: bool) -> Iterator[None]:
     """Hold the lock of the one server of a file, whatever it does. Raises Refused where another holds it."""
     secure(address)
     lock = os.open(f"{_path(address)}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -253,6 +255,17 @@ def serving(address: URL, *, works: bool) -> Iterator[None]:
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
+
+
+async def tell(run: Callable[..., Awaitable[Iterable[Any]]], topics: Iterable[str]) -> None:
+    """Do nothing: one process serves a file, and tells itself."""
+
+
+async def heard(address: URL) -> AsyncIterator[str]:
+    """Yield nothing: one process serves a file."""
+    nothing: tuple[str, ...] = ()
+    for topic in nothing:
+        yield topic
 
 
 def filesystem(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:

@@ -93,6 +93,8 @@ class Writer:
                 if tx.head.seq != before:
                     await tx.run(_MOVE_HEAD, (tx.head.seq, tx.head.hash, tx.head.latest))
                     moved = tx.head
+                if tx.topics:
+                    await self._dialect.tell(tx.run, tx.topics)
                 await transaction.commit()
         except self._dialect.FAILURES as error:
             if moved is None or not self._dialect.is_lost(error) or not await self._is_there(moved):
@@ -117,7 +119,8 @@ class Writer:
         for pause in _PAUSES:
             await asyncio.sleep(pause)
             try:
-                async with self._engine.begin() as connection:
+                async with self._engine.connect() as connection:
+                    await connection.begin()  # and undone again: nothing that fails from here on changes the answer
                     tx = await self._begin(connection)
                     return [(head.hash,)] == [tuple(row) for row in await tx.run(_HASH, (head.seq,))]
             except self._dialect.FAILURES as error:

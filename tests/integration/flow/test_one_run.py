@@ -18,7 +18,7 @@ from app.core.run import Progress
 from app.core.service import Host
 from app.flow import execute, freeze
 from app.flow.worker import Worker
-from app.store import requests
+from app.store import leases, requests
 from app.store.tables import AUDIT
 from app.store.verify import verify
 from tests.fakes.cut import Cut
@@ -151,7 +151,7 @@ async def test_a_worker_that_died_after_the_claim_is_settled_by_the_next_one(sta
 async def test_a_run_that_another_living_worker_follows_is_left_alone(stage: Stage) -> None:
     approved = await stage.approve(await stage.waiting())
     other = Worker(replace(stage.world, worker="two"))
-    await other.adopt()
+    assert await leases.take(stage.db, [approved.id], "one", now=stage.clock.now(), seconds=3600)
     claim = RunStarted(id="live-claim", at=stage.clock.now(), by="askfirst", digest=approved.digest, worker="one")
     await requests.append(stage.db, approved, claim)
     assert (await stage.work(approved, other)).state is State.RUNNING
