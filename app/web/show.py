@@ -4,7 +4,7 @@ It decides nothing: whether this person may approve is asked of the guard, and i
 may not."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastapi import Request as HttpRequest
@@ -20,14 +20,16 @@ from app.flow import evidence, printed
 from app.flow.checklist import checklist
 from app.flow.decide import could_approve, refusal_for
 from app.flow.evidence import Touched
+from app.identity.passkeys import Place
 from app.managers import MANAGERS
 from app.store import people, requests, services
 from app.web.card import Card, card_of, proof_of
 from app.web.lately import remarks
-from app.web.pages import Visit, render
+from app.web.pages import Site, Visit, render
 from app.web.story import Line, steps, story
 from app.web.times import span
-from app.web.words import ASSURANCES, BY_HAND, CERTAINTIES, GENTLER, STATES, Sign
+from app.web.words import ASSURANCES, BY_HAND, CERTAINTIES, GENTLER, STATES, YES, Sign
+from app.web.yes import Way, signed_with, way
 
 _NEXT = {
     State.OPEN: "The host is asked to prove the claim",
@@ -70,6 +72,10 @@ class View:
     approved_words: str = ""
     groups: str = ""
     assurance: str = ""
+    a_yes_is: str = ""
+    is_click: bool = True
+    way: Way = field(default_factory=Way)
+    yeses: tuple[tuple[str, str, float], ...] = ()
     may_cancel: bool = False
     may_insist: bool = False
     may_say_done: bool = False
@@ -120,7 +126,7 @@ async def show(
         steps=steps(request, events),
         story_lines=_story(request, events, names, texts),
         output=await printed.of(visit.world, request),
-        view=await _view(visit, request, card, before, after, names),
+        view=await _view(visit, _place(http), request, card, before, after, names),
         points=[
             (point, CERTAINTIES[point.certainty])
             for point in checklist(request, before, after, card.warrant if card else None, names)
@@ -168,8 +174,14 @@ def _commitments(request: Request, events: list[Event]) -> list[str]:
     return [each for each in wanted if each]
 
 
+def _place(http: HttpRequest) -> Place | None:
+    site: Site = http.app.state.site
+    return site.place
+
+
 async def _view(  # noqa: PLR0917 - what a page is made of
     visit: Visit,
+    place: Place | None,
     request: Request,
     card: Card | None,
     before: evidence.Evidence | None,
@@ -178,7 +190,8 @@ async def _view(  # noqa: PLR0917 - what a page is made of
 ) -> View:
     person = visit.person
     is_handed_over = request.is_by_hand and request.state is State.RUNNING
-    may: dict[str, Any] = await _deciding(visit, request, card) if request.state is State.WAITING and card else {}
+    is_waiting = request.state is State.WAITING
+    may: dict[str, Any] = await _deciding(visit, place, request, card) if is_waiting and card else {}
     is_own = person.human == request.requester_human
     is_asking = request.state in {State.OPEN, State.WAITING, State.APPROVED}
     needs_reason = before is not None and before.need.answer is Answer.NOT_NEEDED and not request.insisted_text
@@ -190,6 +203,8 @@ async def _view(  # noqa: PLR0917 - what a page is made of
         approved_words=_approved(request, card),
         groups=" and of ".join(" or ".join(groups) for groups in request.groups),
         assurance=ASSURANCES[Assurance(request.assurance)] if request.assurance else "",
+        a_yes_is=YES[Assurance(request.assurance)] if request.assurance else "",
+        yeses=tuple((names.get(yes.person, "somebody"), signed_with(yes), yes.at) for yes in request.approvals),
         may_cancel=is_asking and (is_own or Role.ADMIN in person.roles),
         may_insist=is_own and needs_reason and request.state is State.WAITING,
         may_say_done=is_handed_over and bool(person.roles & {Role.REQUESTER, Role.APPROVER}),
@@ -207,11 +222,14 @@ async def _view(  # noqa: PLR0917 - what a page is made of
     )
 
 
-async def _deciding(visit: Visit, request: Request, card: Card) -> dict[str, Any]:
-    """Say whether the visitor may decide now, or why not and who could."""
+async def _deciding(visit: Visit, place: Place | None, request: Request, card: Card) -> dict[str, Any]:
+    """Say whether the visitor may decide now and how, or why not and who could."""
     session = visit.session
     attempt = Attempt(visit.person, Via.SESSION, session.signed_in_at, request.digest)
     refusal = await refusal_for(visit.world, attempt, request)
+    if refusal is not None and refusal.code == "needs_signature":
+        found = await way(visit.world, place, visit.person, request, card.text)
+        return {"may_decide": True, "is_click": False, "way": found, "says": _says(request, card)}
     if refusal is None or refusal.code == "step_up_required":
         age = visit.world.clock.now() - session.signed_in_at
         return {

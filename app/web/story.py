@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from app.core import events as happened
 from app.core.checklist import COMMITTED
 from app.core.events import SYSTEM, Event
-from app.core.lifecycle import Request, State
+from app.core.lifecycle import CLICK, Request, State
 from app.core.manager import Action
 
 STEPS = ("Request", "Proof by the host", "Approval", "Run, if still the same")
@@ -129,7 +129,9 @@ def _line(event: Event, name: str, yeses: str) -> tuple[str, str, str]:
         case happened.Insisted():
             return "lost", f"{name} gave a stronger reason", event.reason_text
         case happened.Approved():
-            return "yes", f"{name} approved ({yeses})", ""
+            what = "passkey" if event.level == "passkey" else "key"
+            how = "" if event.level == CLICK else f", with the {what} {event.key}"
+            return "yes", f"{name} approved{how} ({yeses})", ""
         case happened.Denied():
             return "no", f"{name} denied it", event.reason_text
         case happened.RunEnded():

@@ -1,7 +1,7 @@
-"""What waits for one person: requests that they may approve now, oldest first.
+"""What waits for one person: requests that they may decide now, oldest first.
 
 The guard in ``core`` decides; nothing here does. A session's age is left out, since a password can be asked for on
-the page."""
+the page, and so is what only a key can give: the page says how."""
 
 from collections.abc import Sequence
 
@@ -14,17 +14,17 @@ from app.store.freezes import Freeze
 
 
 async def for_person(world: World, person: Person, frozen: Sequence[Freeze]) -> list[Request]:
-    """Return what this person may approve now."""
+    """Return what this person may decide now."""
     now = world.clock.now()
-    return [
-        each
-        for each in await requests.inbox(world.db)
-        if approval_refusal(
+    waiting = await requests.inbox(world.db)
+    refusals = [
+        approval_refusal(
             each,
             Attempt(person, Via.SESSION, now, each.digest),
             now=now,
             frozen=switches.sentence(tuple(frozen), each.host, each.environment),
             step_up_seconds=world.limits.step_up_seconds,
         )
-        is None
+        for each in waiting
     ]
+    return [each for each, no in zip(waiting, refusals, strict=True) if no is None or no.code == "needs_signature"]

@@ -170,6 +170,12 @@ ASSURANCES: Mapping[Assurance, str] = {
     Assurance.SEALED: "sealed",
 }
 
+YES: Mapping[Assurance, str] = {
+    Assurance.CLICK: "a signed-in person's click",
+    Assurance.PASSKEY: "a signature over this text, by a passkey or a security key",
+    Assurance.SEALED: "a signature over this text, by a passkey or a security key, which the host itself checks",
+}
+
 # What a page may say after a redirect: a word in the address picks the sentence, so that no link can put words there.
 SAID: Mapping[str, str] = {
     "saved": "Saved.",
