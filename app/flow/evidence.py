@@ -18,6 +18,7 @@ from app.core.display import masked
 from app.core.errors import Refused
 from app.core.facts import Facts
 from app.core.gentler import Offer, offers
+from app.core.level import Level
 from app.core.lifecycle import Request
 from app.core.manager import Action, Command, Manager
 from app.core.policy import Rule
@@ -52,9 +53,9 @@ class Offered:
 class Evidence:
     """Everything that an approver is shown. ``claim`` is a digest of the registry's entries that it rests on.
 
-    ``user`` and ``sudo`` are how the host was reached: the gate's spool is that account's own. ``commands`` is what the
-    claim's manager offers, for a claim that was proved. ``committed`` is whether the code is pushed. ``gone`` are, of a
-    proof after a run, the identity lines of before that are no more.
+    ``user``, ``sudo`` and ``level`` are how the host was reached: each account has a spool of its own, and root one.
+    ``commands`` is what the claim's manager offers, for a claim that was proved. ``committed`` is whether the code is
+    pushed. ``gone`` are, of a proof after a run, the identity lines of before that are no more.
     """
 
     taken_at: float
@@ -66,6 +67,7 @@ class Evidence:
     claim: str = ""
     user: str = ""
     sudo: bool = False
+    level: Level = Level.OPEN
     commands: tuple[Offered, ...] = ()
     committed: Finding | None = None
     gone: tuple[str, ...] = ()
@@ -103,6 +105,7 @@ def read(text: str) -> Evidence:
         claim=raw["claim"],
         user=raw["user"],
         sudo=raw["sudo"],
+        level=Level(raw.get("level", Level.OPEN)),
         commands=tuple(Offered(**{**each, "argv": tuple(each["argv"])}) for each in raw.get("commands", ())),
         committed=_finding(raw["committed"]) if raw.get("committed") else None,
         gone=tuple(raw.get("gone", ())),

@@ -60,6 +60,7 @@ class Look:
             claim=claim,
             user=self.host.user,
             sudo=self.host.sudo,
+            level=self.host.level,
             commands=offered(self.service, self.verdict, proved, MANAGERS[self.service.manager]) if proved else (),
             committed=self._pushed(),
             gone=tuple(line for line in before if line not in self.identity),

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from app.core.errors import NotFound, Unreachable
 from app.core.events import RunBurned, RunLost, Settled
+from app.core.level import Level
 from app.core.lifecycle import Request
 from app.core.outcome import Conclusion, Watch
 from app.core.registry import Registry
@@ -57,17 +58,24 @@ async def reconcile(world: World, request: Request) -> Request:
 
 
 async def _as_it_ran(world: World, request: Request, entry: Host) -> Host | None:
-    """Return the host as the run reached it, or None where the registry now means another machine by its name.
+    """Return a way to the spool that the run went to, or None where the registry now means another machine by its name.
 
     Another machine's spool, and another account's on the same one, knows nothing of this run: it would burn the warrant
-    and say that nothing ran.
+    and say that nothing ran. Root's is the same, whether an installed gate uses it or one that came by sudo. So where
+    the host's level was changed since, it is asked by the way that it has now if both lead to root's spool; else by the
+    way that the run took, which the host may not allow any more: then the run stays unknown until it does.
     """
     before = await proof.of(world.db, request)
     text = await requests.text(world.db, request.warrant or "")
     if before is None or text is None:
         return None
-    is_same = read_warrant(text).host_key in map(fingerprint, pinned(entry))
-    return replace(entry, user=before.user, sudo=before.sudo) if is_same else None
+    if read_warrant(text).host_key not in map(fingerprint, pinned(entry)):
+        return None
+    as_it_ran = replace(entry, user=before.user, sudo=before.sudo, level=before.level)
+    if entry.level is before.level:
+        return as_it_ran
+    is_roots = all(each.sudo or each.level is not Level.OPEN for each in (entry, as_it_ran))
+    return entry if is_roots else replace(as_it_ran, certificates=False)
 
 
 async def settle(world: World, request: Request) -> Request:

@@ -6,6 +6,7 @@ nothing was run.
 """
 
 import errno
+import re
 import socket
 import time
 from collections.abc import Sequence
@@ -16,9 +17,12 @@ from cryptography.hazmat.primitives.serialization import SSHCertificate
 
 from app.core.display import visible
 from app.core.errors import HostKeyChanged, Lost, Unreachable
+from app.core.level import Level
 from app.core.service import Host
 from app.ssh.keys import fingerprint
 
+# What a door says on standard error when it starts nothing.
+_DOOR = re.compile(rb"^askfirst: refused: ([ -~]+)$", re.MULTILINE)
 _AGAIN = "Try again; if it stays so, ask whoever looks after the host"
 _NO_ROUTE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
@@ -98,18 +102,44 @@ def of_session(host: Host, error: Exception) -> Unreachable:
     return _unreachable(host, "connection_lost", "closed the connection before anything was sent", f"{_AGAIN}.")
 
 
-def of_sudo(host: Host, status: int | None, complaint: bytes) -> Unreachable | None:
-    """Tell that sudo would not start the gate, by its own words; None where it was something else.
+def of_starting(host: Host, status: int, complaint: bytes) -> Unreachable | None:
+    """Tell what kept the gate from being started, by its own words; None where it was nothing that is known here.
 
     Only for a session that printed nothing on standard output: then not even the gate's first line was reached.
     """
-    is_missing = status == 127 and b"sudo" in complaint
-    if not host.sudo or not (is_missing or (status == 1 and complaint.startswith(b"sudo:"))):
-        return None
-    what = "has no sudo" if is_missing else f"does not let {host.user} use sudo for the gate"
+    found = _DOOR.search(complaint)
+    why = found[1].decode("ascii", "replace") if found else ""
+    is_without_sudo = b"sudo" in complaint if status == 127 else status == 1 and complaint.startswith(b"sudo:")
+    if host.level is Level.OPEN:
+        if why:
+            step = (
+                f"Set the level of {host.name} to enforced (or sealed) in the registry: its door runs no other program."
+            )
+            return _unreachable(host, "has_kit", "has the kit, and the registry says that it is open", step)
+        return _without_sudo(host, status) if host.sudo and is_without_sudo else None
+    if why:
+        step = f"Look at the log of {host.name} (`journalctl -t askfirst`), and renew the kit where it is not in order."
+        return _unreachable(host, "refused_by_host", f"refuses by itself: {visible(why, 200)}", step)
+    if is_without_sudo:
+        return _unreachable(host, "kit_incomplete", "has no sudo rule for the gate", _renew(host))
+    if status in {126, 127}:
+        step = f"Install it (`askfirst host kit {host.name}` prints it), or set the host's level to open."
+        what = (
+            f"has no kit for {host.user}, and the registry says that it is {host.level}: the kit is not installed there"
+        )
+        return _unreachable(host, "no_kit", what, step)
+    return None
+
+
+def _without_sudo(host: Host, status: int) -> Unreachable:
+    what = "has no sudo" if status == 127 else f"does not let {host.user} use sudo for the gate"
     line = f"{host.user} ALL=(root) NOPASSWD: /usr/bin/sh -s"
     step = f"Put this line into /etc/sudoers.d/askfirst on {host.name}, or set sudo: false: {line}"
     return _unreachable(host, "sudo_missing", what, step)
+
+
+def _renew(host: Host) -> str:
+    return f"Renew the kit: `askfirst host kit {host.name}` prints it."
 
 
 def late(host: Host, seconds: float) -> Unreachable:

@@ -1,7 +1,9 @@
 """Real hosts, by way of the gate: probe, restart, burn, result, and the checks. Fulfils ``flow.ports.Hosts``.
 
-Nothing else in Askfirst starts a program on a host, and this starts only one: the gate, given to the constant command
-``sh -s`` (or ``sudo -n sh -s``) on its standard input, so that no login shell reads data. It decides nothing and
+Nothing else in Askfirst starts a program on a host, and this starts only one, the gate: on an open host it is given to
+the constant command ``sh -s`` (or ``sudo -n sh -s``) on its standard input, so that no login shell reads data; on one
+with the kit it is there, and the command is one of the four verbs that the host's door knows. A run on a host that
+asks for certificates has a connection of its own, by a certificate for that service's restart. It decides nothing and
 repeats nothing that may have run. Keeps law 12: before the first byte of a warrant is sent a failure is Unreachable,
 ever after it is Lost; and a reader who goes away closes the channel, never the command.
 """
@@ -18,10 +20,10 @@ from app.core.reading import facts
 from app.core.records import ANSWER_BYTES, Reader, garbled
 from app.core.run import Checked, Exited, Progress, Refusal, Spool, SpoolState
 from app.core.service import Check, Host, Service
-from app.core.warrant import read
+from app.core.warrant import Warrant, read
 from app.gate import build
 from app.ssh import answers, failures, http
-from app.ssh.certificates import Certificates
+from app.ssh.certificates import BEFORE_SECONDS, Certificates, restart_of
 from app.ssh.keys import ClientKey, fingerprint, pinned
 from app.ssh.pool import Connections
 from app.ssh.session import Talk
@@ -59,9 +61,15 @@ class SshHosts:
     ) -> Facts:
         """Take the facts of a host in one go: what these services need, or ``whole``, all that it runs."""
         records = await self._ask(
-            host, via, "probe", ANSWER_BYTES, lambda nonce: build.probe_input(nonce, services, whole=whole, git=git)
+            host,
+            via,
+            "probe",
+            lambda nonce: build.probe_input(nonce, services, whole=whole, git=git, level=host.level),
         )
-        return facts(records, self._now(), services)
+        seen = facts(records, self._now(), services)
+        if host.certificates and abs(seen.now - seen.taken_at) > BEFORE_SECONDS:
+            raise failures.clock_differs(host, seen.now - seen.taken_at)
+        return seen
 
     async def restart(
         self,
@@ -75,19 +83,25 @@ class SshHosts:
         """Run a warrant's text. Raises Unreachable only where nothing can have run, Lost ever after."""
         nonce = secrets.token_hex(16)
         try:
-            _check_address(host, warrant)
-            data = build.restart_input(nonce, warrant)
+            service = _check_address(host, warrant).service
+            command = build.command(host.level, "restart", service, sudo=host.sudo)
+            data = build.restart_input(nonce, warrant, signatures, level=host.level)
         except Refused as refused:
             yield Refusal(refused.message)
             return
-        async with self._connections.talk(host, via, _command(host)) as talk:
+        talking = (
+            self._connections.talk_alone(host, via, command, restart_of(service), serial)
+            if host.certificates
+            else self._connections.talk(host, via, command)
+        )
+        async with talking as talk:
             _send(host, talk, data)
             async for progress in _follow(host, talk, Reader(nonce, "restart", STREAM_BYTES), self._run_seconds):
                 yield progress
 
     async def burn(self, host: Host, request_id: str, via: Sequence[Host] = ()) -> Spool:
         """Make the warrant unusable, or read what became of it. Never answers UNSPENT."""
-        records = await self._ask(host, via, "burn", STREAM_BYTES, lambda nonce: build.burn_input(nonce, request_id))
+        records = await self._about(host, via, "burn", request_id, build.burn_input)
         spool = _spool(host, records)
         if spool.state is SpoolState.UNSPENT:
             raise garbled("it neither burned the warrant nor knows of a run")
@@ -95,8 +109,7 @@ class SshHosts:
 
     async def result(self, host: Host, request_id: str, via: Sequence[Host] = ()) -> Spool:
         """Read what the spool holds about a warrant, changing nothing."""
-        ask = self._ask(host, via, "result", STREAM_BYTES, lambda nonce: build.result_input(nonce, request_id))
-        return _spool(host, await ask)
+        return _spool(host, await self._about(host, via, "result", request_id, build.result_input))
 
     async def check(self, host: Host, check: Check, via: Sequence[Host] = ()) -> Checked:
         """Make one check through the SSH connection, from the host's own point of view."""
@@ -118,18 +131,25 @@ class SshHosts:
         """Close all connections. What runs on a host goes on."""
         await self._connections.close()
 
+    async def _about(
+        self, host: Host, via: Sequence[Host], verb: str, request_id: str, made: Callable[..., bytes]
+    ) -> list[Record]:
+        """Ask about one warrant, on a host with the kit by the command, else by what is sent."""
+        ask = lambda nonce: made(nonce, request_id, level=host.level)  # noqa: E731
+        return await self._ask(host, via, verb, ask, request_id)
+
     async def _ask(
-        self, host: Host, via: Sequence[Host], verb: str, most_bytes: int, ask: Callable[[str], bytes]
+        self, host: Host, via: Sequence[Host], verb: str, ask: Callable[[str], bytes], argument: str = ""
     ) -> list[Record]:
         """Have the gate answer, whole. Raises Unreachable: a partial answer is no answer."""
         nonce = secrets.token_hex(16)
         records: list[Record] = []
-        reader = Reader(nonce, verb, most_bytes)
+        reader = Reader(nonce, verb, ANSWER_BYTES if verb == "probe" else STREAM_BYTES)
         try:
-            data = ask(nonce)
+            data, command = ask(nonce), build.command(host.level, verb, argument, sudo=host.sudo)
             async with (
                 asyncio.timeout(self._answer_seconds),
-                self._connections.talk(host, via, _command(host)) as talk,
+                self._connections.talk(host, via, command) as talk,
             ):
                 _send(host, talk, data)
                 while piece := await talk.read():
@@ -142,8 +162,8 @@ class SshHosts:
         return records
 
 
-def _check_address(host: Host, text: str) -> None:
-    """Raise Refused unless the warrant names this host by its name and one of its pinned keys."""
+def _check_address(host: Host, text: str) -> Warrant:
+    """Read a warrant. Raises Refused unless it names this host by its name and one of its pinned keys."""
     warrant = read(text)
     if warrant.host != host.name or warrant.host_key not in map(fingerprint, pinned(host)):
         raise Refused(
@@ -151,6 +171,7 @@ def _check_address(host: Host, text: str) -> None:
             code="another_host",
             next_step="Ask again for a new request.",
         )
+    return warrant
 
 
 async def _follow(host: Host, talk: Talk, reader: Reader, seconds: float) -> AsyncIterator[Progress]:
@@ -168,7 +189,7 @@ async def _follow(host: Host, talk: Talk, reader: Reader, seconds: float) -> Asy
         yield run.end()
     except (Unreachable, TimeoutError, ValueError, KeyError) as error:
         cause = ConnectionError() if talk.was_cut else error
-        raise _refused_by_sudo(host, talk) or failures.lost(host, cause) from error
+        raise _never_started(host, talk) or failures.lost(host, cause) from error
 
 
 def _check_end(host: Host, talk: Talk, reader: Reader) -> None:
@@ -178,12 +199,17 @@ def _check_end(host: Host, talk: Talk, reader: Reader) -> None:
     except Unreachable as error:
         if talk.was_cut:
             raise failures.of_session(host, ConnectionError()) from error
-        raise _refused_by_sudo(host, talk) or error from error
+        raise _never_started(host, talk) or error from error
 
 
-def _refused_by_sudo(host: Host, talk: Talk) -> Unreachable | None:
-    """Tell that the gate was never started: sudo complained, and not even the gate's first line was printed."""
-    return None if talk.has_spoken else failures.of_sudo(host, talk.status, talk.complaint)
+def _never_started(host: Host, talk: Talk) -> Unreachable | None:
+    """Tell that the gate was never started: something else complained and ended, and not a byte of an answer came.
+
+    What a program has printed comes before its exit status, so that silence with a status is not a lost answer.
+    """
+    if talk.has_spoken or talk.status is None:
+        return None
+    return failures.of_starting(host, talk.status, talk.complaint)
 
 
 def _spool(host: Host, records: Sequence[Record]) -> Spool:
@@ -205,8 +231,5 @@ def _send(host: Host, talk: Talk, data: bytes) -> None:
     try:
         talk.send(data)
     except OSError as error:
-        raise failures.of_session(host, error) from error
-
-
-def _command(host: Host) -> str:
-    return "sudo -n sh -s" if host.sudo else "sh -s"
+        # What refuses at once has ended before anything could be sent to it.
+        raise _never_started(host, talk) or failures.of_session(host, error) from error
