@@ -8,7 +8,7 @@
 # clock that was ahead then, or was set back, bars a host for an hour after its boot at most.
 
 capped() {
-    { : >>"${file%/*/*}/lock"; } 2>/dev/null || refuse "the spool's lock ${file%/*/*}/lock cannot be written"
+    { true >>"${file%/*/*}/lock"; } 2>/dev/null || refuse "the spool's lock ${file%/*/*}/lock cannot be written"
     exec 9>>"${file%/*/*}/lock"
     timeout 10 flock 9 2>/dev/null || refuse "the spool's lock cannot be had: another run holds it, or there is no flock"
     now=$(date +%s)

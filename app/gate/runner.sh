@@ -11,7 +11,7 @@ runner $$ $(start_of $$)$entry"
     alive=$4
     shift 4
     # Room for the exit status is taken now, so that a full disk cannot lose it later.
-    { : >"$own.output" && printf 'status %-12s\n' pending >"$own.exit.part"; } 2>/dev/null ||
+    { true >"$own.output" && printf 'status %-12s\n' pending >"$own.exit.part"; } 2>/dev/null ||
         refuse "the spool ${file%/*} cannot be written"
 fi
 printf '%s\n' "$content" 2>/dev/null >"$own" || refuse "the spool ${file%/*} cannot be written"
