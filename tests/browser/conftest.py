@@ -43,7 +43,7 @@ class Site:
 
 
 @contextlib.contextmanager
-def served() -> Iterator[Site]:
+def served(**settings: str) -> Iterator[Site]:
     """Serve a request in every state, by a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
@@ -51,7 +51,7 @@ def served() -> Iterator[Site]:
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **settings},
         )
         assert process.stdout
         try:

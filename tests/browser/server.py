@@ -60,14 +60,16 @@ async def serve(folder: Path) -> None:
     database = f"sqlite+aiosqlite:///{folder / 'askfirst.db'}"
     db = await open_database(database)
     hosts: Any = Recorded()
-    world = World(db=db, hosts=hosts, clock=Clock(), news=News(), limits=Limits(), worker="test:1")
-    made = await every_state(await plant(world))
     listener = socket.create_server(("127.0.0.1", 0))
-    base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    base = f"http://localhost:{listener.getsockname()[1]}"  # by its name: at a bare address no browser has passkeys
+    settings = Settings(base_url=base, data_dir=folder)
+    limits = Limits(new_key_seconds=settings.new_key_seconds)
+    world = World(db=db, hosts=hosts, clock=Clock(), news=News(), limits=limits, worker="test:1")
+    made = await every_state(await plant(world))
     app = FastAPI(openapi_url=None)
     app.state.world = world
     app.include_router(health)
-    install(app, Settings(base_url=base, data_dir=folder))
+    install(app, settings)
     ids = {name: request.id for name, request in made.items()}
     print(json.dumps({"base": base, "database": database, "requests": ids}), flush=True)
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)

@@ -5,11 +5,13 @@ from dataclasses import replace
 
 from app.core import events as happened
 from app.core.lifecycle import Request
+from app.core.policy import Assurance, Kind
 from app.core.registry import difference, with_entry
 from app.core.verdict import Answer, Code
 from app.flow.ids import new_id, salted
 from app.store import services
-from tests.integration.web.seed import GUI, Seed
+from tests.integration.web.keys import enrol
+from tests.integration.web.seed import GUI, SIGNED, Seed
 
 HOSTILE = (
     '<script>alert(1)</script><img src=x onerror=alert(2)><svg onload=alert(3)>" onmouseover="alert(4)\n'
@@ -40,6 +42,7 @@ async def every_state(seed: Seed) -> Mapping[str, Request]:
     made["succeeded"] = await seed.settle(await seed.end(await _running(seed, "gui-good")))
     broken = await seed.end(await _running(seed, "gui-bad"), 1, "lab:pypnm-gui: ERROR (spawn error)\n")
     made["failed"] = await seed.settle(broken, is_success=False)
+    made["signed"] = await seed.verify(await seed.ask(service=SIGNED.name), assurance=Assurance.PASSKEY)
     made |= await _gentler(seed)
     made |= await _ends_without_a_run(seed)
     made["hostile"] = await seed.run(
@@ -48,9 +51,19 @@ async def every_state(seed: Seed) -> Mapping[str, Request]:
     )
     for service, code in (("pypnm-gui", Code.VERIFIED), ("pypnm-api", Code.NO_SUCH_UNIT), ("gui-good", Code.VERIFIED)):
         await seed.prove(service, code)
+    await seed.prove(SIGNED.name)
+    await _keys(seed)
     await _drift(seed)
     await _past(seed)
     return made
+
+
+async def _keys(seed: Seed) -> None:
+    """Let some people have keys, as far as keys can have come."""
+    await enrol(seed, "bo", "this laptop")
+    await enrol(seed, "bo", "blue key", Kind.SECURITY_KEY, usable_in=80_000)
+    await enrol(seed, "bo", "phone", usable_in=None)
+    await enrol(seed, "cy", "laptop " + HOSTILE[:40], usable_in=None)
 
 
 async def _drift(seed: Seed) -> None:
@@ -127,7 +140,7 @@ async def _register(seed: Seed) -> None:
     )
     db, now = seed.world.db, seed.world.clock.now()
     current = await services.registry(db)
-    wanted = current
+    wanted = with_entry(current, "service", SIGNED.name, SIGNED)
     for port, name in enumerate(names, 6000):
         service = replace(GUI, name=f"gui-{name}", unit=f"lab:gui-{name}", ports=(port,), checks=())
         wanted = with_entry(wanted, "service", service.name, service)

@@ -11,7 +11,7 @@ from functools import cache
 from app.core import events as happened
 from app.core.events import SYSTEM
 from app.core.lifecycle import Request
-from app.core.policy import Policy, Role, rule_for
+from app.core.policy import Assurance, Policy, Role, rule_for
 from app.core.registry import Registry, difference
 from app.core.run import Checked
 from app.core.service import Host, JsonCheck, Service, TcpCheck
@@ -49,6 +49,8 @@ GUI = Service(
     checks=(TcpCheck(5050), CHECK),
     docs="Backend of the lab GUI. Ask rbron first.\nLogs: /var/log/supervisor/pypnm-gui.log",
 )
+# What is in no plan, and is registered by whoever wants to see a yes that needs a signature.
+SIGNED = replace(GUI, name="gui-signed", unit="lab:gui-signed", ports=(5059,), checks=())
 REGISTRY = Registry(
     hosts=(
         # Nobody listens there: what is tested beside this on real hosts must not be met by chance.
@@ -117,7 +119,7 @@ def verdict(code: Code = Code.VERIFIED, pid: int = 4711) -> Verdict:
 
 def claim_of(service: str) -> str:
     """Return the digest of the registry's entries that a request for a service rests on."""
-    claim = REGISTRY.service(service) or GUI
+    claim = REGISTRY.service(service) or (SIGNED if service == SIGNED.name else GUI)
     host = REGISTRY.hosts[0]
     return claim_digest(claim, host, rule_for(claim, host, REGISTRY.policies, 1))
 
@@ -244,6 +246,8 @@ class Seed:
         by_hand: bool = False,
         seconds: float = 840,
         committed: bool | None = True,
+        assurance: Assurance = Assurance.CLICK,
+        plain_keys: bool = False,
     ) -> Request:
         """Let the host prove the claim, and write the warrant."""
         now = self.world.clock.now()
@@ -282,7 +286,8 @@ class Seed:
             policy_revision=1,
             approvers=approvers,
             groups=(("lab-team",),),
-            assurance=1,
+            assurance=int(assurance),
+            plain_keys=plain_keys,
             not_after=float(until),
         )
         return await requests.append(self.world.db, request, event, (proof, text))
