@@ -1,4 +1,4 @@
-"""The command line: one file for each noun, put together here. Nobody approves by command.
+"""The command line: one file for each noun, put together here. No token approves by any of them.
 
 ``main`` passes the wiring as the context's object. Every command that answers takes ``--json``.
 """
@@ -9,6 +9,7 @@ import typer
 
 from app import __version__
 from app.cli import (
+    approve,
     audit,
     db,
     demo,
@@ -46,6 +47,7 @@ app.command("verify")(verify.verify)
 app.command("discover")(discover.discover)
 app.command("docs")(docs.docs)
 app.add_typer(request.app, name="request")
+app.command("approve")(approve.approve)
 app.add_typer(host.app, name="host")
 app.add_typer(audit.app, name="audit")
 app.add_typer(freeze.app, name="freeze")
