@@ -23,10 +23,12 @@ from app.core.policy import Role
 from app.settings import Settings
 from app.ssh.keys import ClientKey, fingerprint
 from app.store import dialect, history, people, services, sqlite, sweeps
+from app.store.anchor import Anchor
 from app.store.engine import Database, open_database
 from app.store.log import Tx
 
 _SKEW_SECONDS = 5.0
+_ANCHOR_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ async def _of_the_database(settings: Settings) -> list[Checked]:
             _registry,
         )
         found = [Checked("database", True, f"{name}, of this version"), *[await check(db) for check in checks]]
-        return [*found, await _sweeps(db, settings)]
+        return [*found, await _anchor(db, settings), await _sweeps(db, settings)]
     finally:
         await db.close()
 
@@ -127,7 +129,7 @@ async def _append_only(db: Database) -> Checked:
     """Try to change and to take away an event, in every way there is; all must be refused. What is tried is undone."""
     name = "append-only log"
     for statements in db.dialect.TAMPERING:
-        verb = statements[-1].partition(" audit")[0]
+        verb = statements[-1].partition(" audit")[0].split("\n")[0]
         try:
             await db.write(lambda tx, statements=statements: _tamper(tx, statements))  # type: ignore[misc]
         except Refused as outcome:
@@ -171,6 +173,23 @@ async def _clock(db: Database) -> Checked:
     if ahead > _SKEW_SECONDS:
         return Checked("clock", False, f"the last event is {ahead:.0f} s in the future", "Set this machine's clock.")
     return Checked("clock", True, "not before the last event")
+
+
+async def _anchor(db: Database, settings: Settings) -> Checked:
+    """Say whether the log is the one that was anchored, and whether it still is being anchored."""
+    anchor = Anchor(settings.anchor_file)
+    try:
+        await anchor.check(db)
+        end = await anchor.pending(db)
+    except AskfirstError as error:
+        return Checked("anchor", False, error.message, error.next_step)
+    if anchor.last is None:
+        return Checked("anchor", None, f"{anchor.path} holds nothing yet", "`askfirst serve` writes it.")
+    behind = time.time() - end.at if end else 0.0
+    if end and behind > _ANCHOR_SECONDS + settings.anchor_every:
+        seen = f"rows {anchor.last.seq + 1} to {end.seq} are not anchored, the first for {behind:.0f} s"
+        return Checked("anchor", False, seen, f"Let a server run, and let it append to {anchor.path}.")
+    return Checked("anchor", True, f"{anchor.path} holds row {anchor.last.seq}, as the log does")
 
 
 async def _people(db: Database) -> Checked:

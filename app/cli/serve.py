@@ -14,6 +14,7 @@ import typer
 import uvicorn
 
 from app.cli.answers import Wiring, attempt, log_from, show
+from app.cli.start import refuse_open_secrets
 from app.core.errors import Refused
 from app.flow.people import setup_link
 from app.store.anchor import Anchor
@@ -41,6 +42,7 @@ def serve(
 
     async def prepare() -> str | None:
         settings = wiring.settings
+        refuse_open_secrets(settings)
         with lock_for_serving(settings.database_url):
             async with wiring.open_world() as world:
                 await Anchor(settings.anchor_file).check(world.db)

@@ -85,6 +85,14 @@ class Anchor:
         self.last = mark
         return mark
 
+    async def pending(self, db: Database) -> Mark | None:
+        """Return the log's last row, and since when its first row that is not anchored stands there; None if all is."""
+        async with db.read() as connection:
+            head = (await connection.execute(select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.hash))).one()
+            first = (self.last.seq if self.last else 0) + 1
+            since = await connection.scalar(select(AUDIT.c.at).where(AUDIT.c.seq == first))
+        return Mark(head.seq, head.hash.hex(), epoch(since)) if since else None
+
     def newest(self) -> Mark | None:
         """Return the mark with the highest number. Raises Refused ``anchor_unreadable``."""
         return max(self._read(), key=lambda mark: mark.seq, default=None)

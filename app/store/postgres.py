@@ -29,6 +29,10 @@ TAMPERING: tuple[tuple[str, ...], ...] = (
     ("UPDATE audit SET prev = prev WHERE seq = (SELECT max(seq) FROM audit)",),
     ("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)",),
     ("TRUNCATE audit",),
+    (
+        """INSERT INTO audit (seq, body, prev, hash) SELECT seq, body, prev, hash FROM audit ORDER BY seq DESC LIMIT 1
+           ON CONFLICT (seq) DO UPDATE SET prev = excluded.prev""",
+    ),
     # Only the database's administrator may say the first of these; the trigger must hold even then.
     ("SET LOCAL session_replication_role = replica", "DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)"),
 )

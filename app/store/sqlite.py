@@ -31,12 +31,22 @@ TAMPERING: tuple[tuple[str, ...], ...] = (
     ("UPDATE audit SET prev = prev WHERE seq = (SELECT max(seq) FROM audit)",),
     ("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)",),
     (
+        "PRAGMA recursive_triggers=OFF",  # as any other program's connection has it
         """INSERT OR REPLACE INTO audit (seq, body, prev, hash)
            SELECT seq, body, prev, hash FROM audit ORDER BY seq DESC LIMIT 1""",
+    ),
+    ("UPDATE OR REPLACE audit SET seq = seq + 1 WHERE seq = (SELECT max(seq) FROM audit)",),
+    # A next row as it should be, but for an id that is taken: what has it already would go, and no trigger told.
+    (
+        "PRAGMA recursive_triggers=OFF",
+        """INSERT OR REPLACE INTO audit (seq, body, prev, hash)
+           SELECT seq + 1, CAST(json_set(CAST(body AS TEXT), '$.seq', seq + 1) AS BLOB), hash, hash
+           FROM audit ORDER BY seq DESC LIMIT 1""",
     ),
 )
 
 BUSY_MILLISECONDS = 10_000
+_MOUNTS = Path("/proc/self/mountinfo")
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "fuse.sshfs", "fuse.glusterfs"})
 
 
@@ -205,9 +215,15 @@ def _path(address: URL) -> Path:
     return Path(address.database or "").absolute()
 
 
-def secure(address: URL) -> None:
+def secure(address: URL, mounts: Path = _MOUNTS) -> None:
     """Make the file and its folder private before anything is written. Raises Refused where that cannot be."""
     path = _path(address)
+    if (kind := filesystem(path.parent, mounts)) in _NETWORK:
+        raise Refused(
+            f"The database {path} lies on a network file system ({kind}), where SQLite's locks do not hold.",
+            code="store_network",
+            next_step="Name a file on a local disk in ASKFIRST_DATABASE_URL.",
+        )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -227,12 +243,6 @@ def secure(address: URL) -> None:
             f"Anybody on this machine may write in {path.parent}, where the database lies.",
             code="store_private",
             next_step=f"chmod o-w {path.parent}",
-        )
-    if (kind := filesystem(path.parent)) in _NETWORK:
-        raise Refused(
-            f"The database {path} lies on a network file system ({kind}), where SQLite's locks do not hold.",
-            code="store_network",
-            next_step="Name a file on a local disk in ASKFIRST_DATABASE_URL.",
         )
 
 
@@ -268,7 +278,7 @@ async def heard(address: URL) -> AsyncIterator[str]:
         yield topic
 
 
-def filesystem(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
+def filesystem(folder: Path, mounts: Path = _MOUNTS) -> str:
     """Return the type of the file system that holds a folder, empty where the system does not tell."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()

@@ -4,6 +4,9 @@ import sqlite3
 import time
 from pathlib import Path
 
+import pytest
+
+from app.store.log import canonical, link
 from tests.integration.cli.conftest import Command
 
 
@@ -41,6 +44,58 @@ def test_a_log_that_can_be_edited_is_found(people: Command) -> None:
     assert people("doctor").exit_code == 1
     assert found(people)["append-only log"][0] is False
     assert people.json("audit", "verify")["is_whole"]
+
+
+@pytest.mark.threat("F2")
+@pytest.mark.parametrize(
+    ("trigger", "instead", "seen"),
+    [
+        (
+            "audit_is_only_appended",
+            # It looks at the numbers alone: a row that takes another's id would push that one out, silently.
+            """CREATE TRIGGER audit_is_only_appended BEFORE INSERT ON audit BEGIN
+                 SELECT RAISE(ABORT, 'no') WHERE NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM audit);
+               END""",
+            "INSERT OR REPLACE INTO is possible",
+        ),
+        ("audit_is_never_deleted", "SELECT 1", "DELETE FROM is possible"),
+        ("audit_is_never_updated", "SELECT 1", "UPDATE is possible"),
+    ],
+)
+def test_a_log_that_gives_way_in_one_way_alone_is_found_and_nothing_of_the_attempt_stays(
+    people: Command, trigger: str, instead: str, seen: str
+) -> None:
+    before = people.json("audit", "verify")
+    with sqlite3.connect(data(people) / "askfirst.db") as connection:
+        connection.execute(f"DROP TRIGGER {trigger}")
+        connection.execute(instead)
+    connection.close()
+    told = next(each for each in people.json("doctor") if each["name"] == "append-only log")
+    assert (told["holds"], told["seen"]) == (False, seen)
+    assert people.json("audit", "verify") == before
+
+
+@pytest.mark.threat("F6")
+@pytest.mark.threat("T16")
+def test_a_log_that_is_not_the_anchored_one_or_is_no_longer_anchored_is_found(people: Command) -> None:
+    assert found(people)["anchor"] == (None, "`askfirst serve` writes it.")
+    path = data(people) / "askfirst.db"
+    with sqlite3.connect(path) as connection:
+        seq, hashed = connection.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+        anchor = data(people) / "anchor"
+        anchor.write_text(f"{seq} {hashed.hex()} 2026-01-27T10:15:00.250Z\n")
+        assert found(people)["anchor"][0] is True
+        body = {"at": "2026-01-27T10:15:00.250Z", "by": "ada", "data": {}, "id": "old", "type": "noted", "seq": seq + 1}
+        row = (seq + 1, canonical(body), hashed, link(hashed, canonical(body)))
+        connection.execute("INSERT INTO audit (seq, body, prev, hash) VALUES (?, ?, ?, ?)", row)
+        connection.execute("UPDATE audit_head SET seq = ?, hash = ?", (row[0], row[3]))
+    told = next(each for each in people.json("doctor") if each["name"] == "anchor")
+    assert (told["holds"], told["seen"].startswith("rows 4 to 4 are not anchored")) == (False, True)
+    with anchor.open("a") as file:
+        file.write(f"{seq + 9} {'0' * 64} 2026-01-27T10:16:00.250Z\n")
+    assert found(people)["anchor"][0] is False
+    assert "askfirst db restore" in found(people)["anchor"][1]
+    connection.close()
 
 
 def test_a_folder_and_a_key_that_others_can_read_are_found(people: Command) -> None:

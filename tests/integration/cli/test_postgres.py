@@ -34,7 +34,7 @@ def test_the_doctor_tries_to_change_the_log_as_whoever_the_server_signs_in_as(pe
     people(*CY, ASKFIRST_DATABASE_URL=app)
     for url, durable in ((app, True), (migrator, None), (ruled.url("ruled"), None)):
         seen = found(people, url)
-        assert seen["append-only log"] == (True, "each of 4 ways to change it is refused"), url
+        assert seen["append-only log"] == (True, "each of 5 ways to change it is refused"), url
         assert seen["durability"][0] is durable, url
         assert people.json("audit", "verify", ASKFIRST_DATABASE_URL=url)["is_whole"]
     assert "administrator" in found(people, ruled.url("ruled"))["durability"][1]

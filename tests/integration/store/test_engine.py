@@ -128,6 +128,19 @@ def test_the_file_system_of_a_folder_is_the_innermost_mount_that_holds_it(tmp_pa
     assert sqlite.filesystem(Path("/nowhere"), mounts) == "ext4"
 
 
+@pytest.mark.threat("G8")
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs"])
+def test_a_database_on_a_network_file_system_is_refused_before_anything_is_written(tmp_path: Path, kind: str) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:9 / {tmp_path}/far rw - {kind} server:/x rw\n")
+    _, address = dialect.find(f"sqlite:///{tmp_path}/far/data/askfirst.db")
+    with pytest.raises(Refused) as refused:
+        sqlite.secure(address, mounts)
+    assert (refused.value.code, kind in refused.value.message) == ("store_network", True)
+    assert "local disk" in refused.value.next_step
+    assert not (tmp_path / "far").exists()
+
+
 @pytest.mark.threat("L6")
 @pytest.mark.parametrize(
     ("address", "mode"),
