@@ -67,6 +67,8 @@ REACHED = {
     "F3": "the application's own account changes the log on PostgreSQL",
     "F4": "the log cannot be written: nothing happens, and it is said",
     "F5": "an effect without its event",
+    "F6": "a log that was cut at its end, or a database from an old backup",
+    "F7": "two logs that both go on from one anchor",
     "F10": "a secret that is guessed from a commitment; a text that was deleted",
     "F11": "a clock that was set back",
     "G1": "many workers, clicks and tabs for one request",
@@ -113,7 +115,10 @@ REACHED = {
     "T13": "the exit cannot be written",
     "T14": "the proof afterwards fails",
     "T15": "settling a lost run fails",
+    "T16": "the anchor cannot be written, or is cut off",
     "T17": "the registry is changed by two, or under an open request",
+    "T18": "a standby that takes over has lost the last commits",
+    "T19": "an old backup is restored: the hosts still refuse what has run",
     "T20": "the server is ended in the middle of a run",
 }
 
@@ -132,8 +137,6 @@ WAITING = {
     "D18": "the kit for hosts",
     "D23": "the kit for hosts: cooldown and cap on the host itself",
     "E7": "the door for agents",
-    "F6": "anchors outside the database",
-    "F7": "anchors outside the database",
     "F8": "signed checkpoints",
     "F9": "proofs of the log's tree",
     "G9": "notices that are sent",
@@ -146,7 +149,4 @@ WAITING = {
     "L5": "signed releases",
     "T4": "notices that are sent",
     "T10": "certificates",
-    "T16": "anchors outside the database",
-    "T18": "several replicas, and a standby that takes over",
-    "T19": "anchors outside the database",
 }
