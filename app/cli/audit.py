@@ -1,18 +1,27 @@
-"""The audit log from the machine: checking all of it, and writing it out."""
+"""The audit log from the machine: checking all of it, and writing it out; one request's evidence, made and checked."""
 
+import os
 import sys
 from collections.abc import AsyncIterator
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from app.cli.answers import Answer, AsJson, Exit, Line, answer
+from app.cli.answers import Answer, AsJson, Exit, Line, answer, finish
+from app.core.errors import NotFound, Refused
+from app.core.sshsig import NAMESPACE
+from app.flow.bundle import make, written
+from app.flow.bundle_check import Report, State
+from app.flow.bundle_check import check as check_bundle
 from app.flow.ports import World
 from app.store import history
 from app.store.verify import verify as verify_log
 
-app = typer.Typer(help="The audit log: verify, export.", no_args_is_help=True)
+app = typer.Typer(
+    help="The audit log: verify, export, and one request's evidence: bundle, check.", no_args_is_help=True
+)
 
 
 class Format(StrEnum):
@@ -68,3 +77,90 @@ def export(
         return Answer(None)
 
     answer(context, act)
+
+
+@app.command("bundle")
+def bundle(
+    context: typer.Context,
+    request_id: Annotated[str, typer.Argument(metavar="ID", help="Such as R-7F3K, or the whole id.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there, where no file is yet.")] = None,
+) -> None:
+    """Write one request's evidence as one file, to be checked far from here."""
+
+    async def act(world: World) -> Answer:
+        made = written(await make(world.db, request_id))
+        if out is None:
+            sys.stdout.write(made)
+            return Answer(None)
+        _create(out, made)
+        return Answer(None, (f"Written: {out}. Check it anywhere: askfirst audit check {out}",))
+
+    answer(context, act)
+
+
+@app.command("check")
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `audit bundle` wrote.")],
+    extract: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write there what plain ssh-keygen needs to check it too.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check one request's evidence with nothing but its file; says what was withheld, and never calls that good."""
+
+    async def act() -> Answer:
+        report = check_bundle(_read(file))
+        commands = _extracted(report, extract) if extract else []
+        points = [{"what": each.what, "state": str(each.state), "words": each.words} for each in report.points]
+        data: dict[str, Any] = {"request": report.request, "state": str(report.state), "points": points}
+        tones = {State.OK: "good", State.BROKEN: "bad", State.WITHHELD: "wait"}
+        lines: list[Line | str] = [
+            Line(f"{each.state:9} {each.what}: {each.words}", tones[each.state]) for each in report.points
+        ]
+        lines += ["With nothing of ours:", *commands] if commands else []
+        exits = {State.OK: Exit.YES, State.BROKEN: Exit.NO, State.WITHHELD: Exit.COULD_NOT_TELL}
+        return Answer({**data, "commands": commands}, tuple(lines), exits[report.state])
+
+    finish(act, as_json=as_json)
+
+
+def _extracted(report: Report, folder: Path) -> list[str]:
+    """Write the warrant, the signers and each signature as files, and return the commands that check them."""
+    if not report.signed:
+        raise Refused(
+            "There is no signature in it that could be checked.",
+            code="nothing_signed",
+            next_step="Leave out --extract; the points above say what there is.",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    _create(folder / "warrant", report.warrant)
+    _create(folder / "allowed_signers", "".join(dict.fromkeys(each.line for each in report.signed)))
+    commands = []
+    for number, each in enumerate(report.signed, 1):
+        _create(folder / f"signature-{number}", each.armored)
+        commands.append(
+            f"ssh-keygen -Y verify -f {folder}/allowed_signers -I {each.principal} -n {NAMESPACE}"
+            f" -s {folder}/signature-{number} < {folder}/warrant"
+        )
+    return commands
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotFound(
+            f"{file} cannot be read as a bundle.",
+            code="no_bundle",
+            next_step="Make one with `askfirst audit bundle ID`.",
+        ) from error
+
+
+def _create(file: Path, content: str) -> None:
+    """Write a new file for its owner alone. Raises Refused where one is there: evidence is not written over."""
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        raise Refused(f"{file} is there already.", code="file_there", next_step="Name another one.") from error
+    with os.fdopen(handle, "w", encoding="utf-8") as opened:
+        opened.write(content)
