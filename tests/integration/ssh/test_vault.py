@@ -188,16 +188,16 @@ async def test_what_vault_refuses_or_does_not_answer_is_a_sentence_without_the_t
     vault = Vault()
     with served(vault) as address:
         made = certificates(address, token_file)
+        vault.is_sealed = True
         with pytest.raises(Unreachable, match="Vault is sealed") as refused:
-            vault.is_sealed = True
             await made.pair("look", 0, None)
         assert TOKEN not in str(refused.value) + refused.value.next_step
         vault.is_sealed = False
+        vault.tokens.clear()
         with pytest.raises(Unreachable, match="permission denied"):
-            vault.tokens.clear()
             await made.pair("look", 0, None)
+        token_file.unlink()
         with pytest.raises(Unreachable, match="cannot be read"):
-            token_file.unlink()
             await made.pair("look", 0, None)
     token_file.write_text(TOKEN)
     with pytest.raises(Unreachable, match="does not answer"):
