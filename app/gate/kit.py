@@ -35,6 +35,7 @@ SUDOERS = "/etc/sudoers.d/askfirst"
 SSHD = "/etc/ssh/sshd_config.d/askfirst.conf"
 KEYS = f"{HOME}/.ssh/authorized_keys"
 NAMESPACE = "askfirst-warrant"
+_SHELL = ("kit.sh", "kit_remove.sh")  # the half of the script that is the same for every host
 END = "ASKFIRST-END"  # closes each here-document of the script
 
 _WORD = re.compile(r"[A-Za-z0-9@._:/=+,-]+")
@@ -127,7 +128,7 @@ def script(kit: Kit) -> str:
         _listing("ways_in", ways_in),
     ]
     shown = (*files, *ways_in)
-    body = resources(__package__).joinpath("kit.sh").read_text(encoding="utf-8")
+    body = "\n".join(resources(__package__).joinpath(name).read_text(encoding="utf-8") for name in _SHELL)
     return "\n".join(
         [
             *head,
