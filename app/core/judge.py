@@ -68,7 +68,7 @@ def unreachable(service: Service, error: Unreachable) -> Verdict:
     match error:
         case HostKeyChanged():
             code = Code.HOST_KEY_CHANGED
-        case Unreachable(code="garbled" | "gate_refused"):
+        case Unreachable(code="garbled" | "gate_refused" | "has_kit" | "no_kit" | "kit_incomplete"):
             code = Code.BLIND
         case _:
             code = Code.UNREACHABLE
