@@ -155,7 +155,8 @@ class Sweep:
     async def _in_turn(self, registry: Registry, due: Due) -> bool:
         """Sweep a host unless another worker does, or a person wants to look; say whether it was swept, by whomever."""
         db, now, host = self._world.db, self._world.clock.now, due.host
-        seconds = self._world.limits.probe_timeout_seconds + _CHECKS_SECONDS + _SLACK_SECONDS
+        limits = self._world.limits
+        seconds = max(limits.lease_seconds, limits.probe_timeout_seconds + _CHECKS_SECONDS + _SLACK_SECONDS)
         got = await leases.take(db, [f"sweep {host}"], self._world.worker, now=now(), seconds=seconds)
         if not got:
             return False
