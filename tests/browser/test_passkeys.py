@@ -201,7 +201,7 @@ def test_an_older_passkey_of_the_same_person_confirms_a_new_one(
     assert len(fay.keys()) == 1
     fay.wire.send("WebAuthn.removeVirtualAuthenticator", {"authenticatorId": other["authenticatorId"]})
     fay.wire.send("WebAuthn.setAutomaticPresenceSimulation", {"authenticatorId": fay.authenticator, "enabled": True})
-    fay.page.get_by_role("button", name="Confirm second with an older passkey").click()
+    fay.page.get_by_role("button", name="Confirm with an older passkey: second").click()
     fay.page.wait_for_url("**/settings?said=confirmed*")
     expect(row(fay.page, "second").get_by_text("May approve")).to_be_visible()
     expect(row(fay.page, "second").get_by_text("confirmed by Fay Editor")).to_be_visible()

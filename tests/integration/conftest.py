@@ -13,7 +13,10 @@ from app.store import roles
 from tests.integration.cluster import Cluster, programs
 from tests.integration.databases import Databases, Files
 
-ON_BOTH = ("store", "flow", "threats", "web/test_decisions.py", "web/test_sessions.py", "web/test_the_whole_way.py")
+ON_BOTH = (
+    *("store", "flow", "threats", "web/test_credentials.py", "web/test_decisions.py", "web/test_sessions.py"),
+    *("web/test_signing_in_by_passkey.py", "web/test_the_whole_way.py"),
+)
 # It counts the turns of the loop that a look takes, and a server's answer takes more of them than a file's.
 ON_FILES = ("flow/test_sweep.py",)
 KINDS = ("sqlite", "postgresql")
