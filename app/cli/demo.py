@@ -144,6 +144,7 @@ def _settings(root: Path, door: socket.socket) -> Settings:
         "ASKFIRST_BASE_URL": f"http://{address}",
         "ASKFIRST_LISTEN": address,
         "ASKFIRST_ROLE": "all",
+        "ASKFIRST_NEW_KEY_SECONDS": "0",
     }
     return Settings()
 
