@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from app.core.checklist import Certainty
 from app.core.discovery import Standing
 from app.core.freshness import Freshness
+from app.core.level import Level
 from app.core.lifecycle import State
 from app.core.verdict import Answer, Code
 
@@ -155,6 +156,8 @@ class Host(_Model):
     address: str = Field(examples=["10.0.0.5"])
     port: int = Field(examples=[22])
     environment: str = Field(examples=["production"])
+    level: Level = Field(description="What the host itself refuses, whoever asks.", examples=["enforced"])
+    stolen_server: str = Field(description="What whoever took the Askfirst server could still do on this host.")
     fingerprints: list[str] = Field(examples=[["SHA256:QmXo4n0h…"]])
     services: list[str] = Field(examples=[["pypnm-gui"]])
 

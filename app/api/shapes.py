@@ -11,6 +11,7 @@ from app.core.discovery import Port, Running
 from app.core.display import argv, masked, visible
 from app.core.errors import Unreachable
 from app.core.freshness import Worth
+from app.core.level import STOLEN
 from app.core.lifecycle import ENDED, Approval, State
 from app.core.lifecycle import Request as Asked
 from app.core.registry import Registry
@@ -78,6 +79,8 @@ def host(entry: claims.Host, registry: Registry) -> schemas.Host:
         address=entry.address,
         port=entry.port,
         environment=entry.environment,
+        level=entry.level,
+        stolen_server=STOLEN[entry.level],
         fingerprints=_fingerprints(entry),
         services=[each.name for each in registry.services_on(entry.name)],
     )

@@ -37,6 +37,8 @@ def _data(found: looking.Discovery) -> dict[str, Any]:
     return {
         "host": found.host.name,
         "taken_at": iso(found.at),
+        "level": found.facts.level,
+        "registered_level": found.host.level,
         "listeners": [_listener(each, port) for each, port in found.listening],
         "running": [_thing(each) for each in found.running],
         "lost": [{"service": each.service, "verdict": each.verdict} for each in found.lost],
@@ -92,6 +94,8 @@ def _lines(found: looking.Discovery) -> Iterator[Line | str]:
     """Tell of each manager's things in turn; what is the machine's own comes last, and is told too."""
     own = [each for each in found.running if each.standing is Standing.SYSTEM]
     others = [each for each in found.running if each.standing is not Standing.SYSTEM]
+    if found.facts.level != found.host.level:
+        yield Line(f"The host says that it is {found.facts.level}; the registry says {found.host.level}.", "bad")
     for name, things in groupby(others, key=lambda each: each.manager):
         yield f"{MANAGERS[name].label if name in MANAGERS else name or 'Not seen'}:"
         for each in things:

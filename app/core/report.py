@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.core.display import masked, moment, span, visible
+from app.core.level import STOLEN, Level
 from app.core.policy import Rule
 from app.core.service import Check, Host, HttpCheck, JsonCheck, Service, TcpCheck
 
@@ -120,7 +121,9 @@ def _head(host: Host, keys: Iterable[str]) -> Iterator[str]:
     if host.jump:
         yield f"- By way of: {host.jump}"
     yield f"- Environment: {host.environment}"
-    yield f"- Looked at as root: {'yes, by sudo' if host.sudo else 'no'}"
+    by_kit = "no" if host.level is Level.OPEN else "yes, by its kit"
+    yield f"- Looked at as root: {'yes, by sudo' if host.sudo else by_kit}"
+    yield f"- Level: {host.level}. {STOLEN[host.level]}"
     for key in sorted(set(keys)):
         yield f"- Host key: {code(key)}"
 

@@ -3,20 +3,24 @@
 “Look now” probes the host once, changes nothing on it, and draws what it saw; the map is not stored.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
 from app.core.errors import AskfirstError, NotFound, Unreachable
+from app.core.level import RAISE, STOLEN
 from app.core.policy import Role
 from app.core.registry import Registry
 from app.core.service import Host
+from app.core.verdict import Finding
 from app.flow.discover import look_around
+from app.flow.evidence import read
 from app.flow.limits import probes
 from app.managers import MANAGERS
 from app.ssh.keys import fingerprint, pinned
 from app.store import freezes, proofs, services
+from app.store.proofs import Proof
 from app.web import forms
 from app.web.deps import SignedIn
 from app.web.drawing import pictures
@@ -75,11 +79,21 @@ async def _page(
             for each in registry.services_on(name)
         ],
         frozen=freezes.sentence(await freezes.current(db), name, host.environment),
+        stolen=STOLEN[host.level],
+        raising=RAISE[host.level].format(host=host.name),
+        gate=_strange_gate([each for each in known.values() if each.host == name]),
         drawn=drawn,
         pictures=pictures(drawn) if drawn and drawn.groups else (),
         trouble=trouble,
         may_edit=Role.EDITOR in visit.person.roles,
     )
+
+
+def _strange_gate(proofs: Iterable[Proof]) -> Finding | None:
+    """Return what the last look said of a gate of another level or version than registered; None where it is ours."""
+    last = max(proofs, key=lambda each: each.at, default=None)
+    findings = read(last.findings_json).verdict.findings if last else ()
+    return next((each for each in findings if each.aspect == "gate"), None)
 
 
 def pinned_prints(host: Host) -> Mapping[str, str]:
