@@ -13,7 +13,8 @@ What is set up, all of it root's and writable by nobody else::
     /etc/askfirst/restarts            a line `SERVICE MANAGER UNIT ACTION USER COOLDOWN APPROVALS ARGV…` for each
     /etc/askfirst/approvers/SERVICE   where the host is sealed: whose signatures count (OpenSSH's allowed signers)
     /etc/sudoers.d/askfirst           a whole command line for each verb, and for each service's restart
-    ~askfirst/.ssh/authorized_keys    or, with certificates, ca.pub and principals there and sshd's Match block
+    /etc/ssh/sshd_config.d/askfirst.conf    a Match block: how the account signs in, and to which ports it forwards
+    ~askfirst/.ssh/authorized_keys    the key; with certificates /etc/askfirst/ca.pub and principals instead
     /var/lib/askfirst/runs            the spool, which outlives the kit: what is spent stays spent
 """
 
@@ -252,6 +253,7 @@ def _ways_in(kit: Kit) -> Iterator[File]:
     forwarding = f",port-forwarding{forwarding}" if forwarding else ""
     door = f'restrict,command="{LIB}/door'
     if not kit.certificates:
+        yield File(SSHD, "644", _sshd(kit, ports))
         yield File(KEYS, "644", _lines(_mark(kit, "its key"), f'{door}"{forwarding} {kit.key}'))
         return
     runs = [f'{door} restart {name}" restart-{name}' for name in kit.services]
@@ -261,13 +263,18 @@ def _ways_in(kit: Kit) -> Iterator[File]:
 
 
 def _sshd(kit: Kit, ports: list[str]) -> str:
-    settings = (
+    """Write what holds for the account alone. The options of a key cannot forbid listening where they allow a port."""
+    by_key = ("AuthorizedKeysFile .ssh/authorized_keys", "TrustedUserCAKeys none")
+    by_certificate = (
+        "AuthorizedKeysFile none",
         f"TrustedUserCAKeys {ETC}/ca.pub",
         f"AuthorizedPrincipalsFile {ETC}/principals",
-        "AuthorizedKeysFile none",
+        "ExposeAuthInfo yes",
+    )
+    settings = (
+        *(by_certificate if kit.certificates else by_key),
         "AuthorizedKeysCommand none",
         "AuthenticationMethods publickey",
-        "ExposeAuthInfo yes",
         f"AllowTcpForwarding {'local' if ports else 'no'}",
         f"PermitOpen {' '.join(ports) or 'none'}",
         "PermitListen none",
@@ -277,8 +284,10 @@ def _sshd(kit: Kit, ports: list[str]) -> str:
         "PermitTunnel no",
         "PermitTTY no",
         "PermitUserRC no",
+        "LogLevel VERBOSE",
     )
-    head = _mark(kit, "its account signs in by a certificate for one thing, and by nothing else")
+    how = "a certificate for one thing" if kit.certificates else "its key, to the door"
+    head = _mark(kit, f"its account signs in by {how}, and by nothing else")
     return _lines(head, f"Match User {kit.account}", *(f"    {each}" for each in settings))
 
 

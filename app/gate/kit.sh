@@ -18,7 +18,7 @@ main() {
     umask 022
     # Whoever runs this over a connection that it ends itself must not end it half-way.
     trap '' HUP PIPE
-    checking='' differences=0 changes=0 way_changed='' sshd_changed=''
+    checking='' differences=0 changes=0 way_changed=''
     case $#${1-} in
     0) set_up ;;
     1--check) check ;;
@@ -63,9 +63,7 @@ set_up() {
     rules
     put_ways_in
     strays
-    read_by_sshd
     use_account
-    [ -z "$sshd_changed" ] || reload
     [ -z "$way_changed" ] || end_sessions
     if [ "$changes" = 0 ]; then
         say "$host is as the kit says: nothing had to be changed."
@@ -86,7 +84,6 @@ check() {
     rules
     put_ways_in
     strays
-    read_by_sshd
     use_account
     [ "$differences" != 0 ] || { say "$host is as the kit says: nothing differs."; exit 0; }
     exit 1
@@ -151,16 +148,18 @@ examine() {
     for folder in /usr/local/lib /etc/sudoers.d /etc/ssh /var/lib; do only_roots "$folder"; done
 }
 
-# Whether sshd would take what is set up: another file of its settings may come before, or keep its keys elsewhere.
+# Whether sshd goes by the kit's settings: what another file says before them would hold instead.
 read_by_sshd() {
     seen=$(sshd -T -C "user=$account,host=localhost,addr=127.0.0.1" 2>/dev/null) || return 0
-    case " $(ways_in) " in
-    *":$sshd"*) case "$seen" in *"trustedusercakeys $etc/ca.pub"*) return ;; esac ;;
-    *) [ ! -e "$sshd" ] || return 0 # told as a stray
-        case "$seen" in *authorizedkeysfile*.ssh/authorized_keys*) return ;; esac ;;
-    esac
-    wrong "sshd does not go by what the kit has put there for $account: look at AuthorizedKeysFile, TrustedUserCAKeys" \
-        "and Match in its settings (sshd -T -C user=$account,host=localhost,addr=127.0.0.1)."
+    [ -e "$sshd" ] || return 0
+    while read -r key value; do
+        case $key in '#' | Match | '') continue ;; esac
+        printf '%s\n' "$seen" | grep -qixF "$key $value" ||
+            wrong "sshd does not go by '$key $value' for $account: another of its files says otherwise before $sshd" \
+                "(sshd -T -C user=$account,host=localhost,addr=127.0.0.1)."
+    done <<EOT
+$(text "$sshd")
+EOT
 }
 
 # No folder above what root runs may be writable by anybody else.
@@ -230,7 +229,10 @@ put_files() {
 put_ways_in() {
     folder 755 "$home"
     folder 755 "$home/.ssh"
-    for entry in $(ways_in); do put "${entry%%:*}" "${entry#*:}"; done
+    for entry in $(ways_in); do
+        put "${entry%%:*}" "${entry#*:}"
+        [ "${entry#*:}" != "$sshd" ] || read_by_sshd
+    done
 }
 
 folder() {
@@ -255,13 +257,14 @@ put() {
     case $2 in
     "$sudoers") way_changed=1
         visudo -cqf "$new" || { rm -f "$new"; refuse "sudo does not take the rules of $2 on this host."; } ;;
-    "$sshd") way_changed=1 sshd_changed=1
+    "$sshd") way_changed=1
         sshd_takes "$new" || { rm -f "$new"; refuse "sshd does not take the settings of $2 on this host."; } ;;
     *authorized_keys | */principals | */ca.pub) way_changed=1 ;;
     esac
     sync "$new" 2>/dev/null || sync
     mv -f "$new" "$2" || refuse "$2 could not be put in its place."
     done_ "wrote $2"
+    [ "$2" != "$sshd" ] || reload
 }
 
 # How a file differs from what it has to be; nothing where it does not.
@@ -319,15 +322,13 @@ EOT
 
 # What an earlier kit put there, and this one does not hold.
 strays() {
-    for path in "$etc/ca.pub" "$etc/principals" "$etc/approvers"/* "$home/.ssh/authorized_keys" "$sshd"; do
+    for path in "$etc/ca.pub" "$etc/principals" "$etc/approvers"/* "$home/.ssh/authorized_keys"; do
         [ -e "$path" ] || continue
         case " $(files) $(ways_in) " in *":$path "* | *":$path
 "*) continue ;; esac
-        [ "$path" != "$sshd" ] || ours "$sshd" || continue
         if [ -n "$checking" ]; then differs "$path is not of this kit"; continue; fi
         rm -f "$path" || refuse "$path could not be taken away."
         way_changed=1
-        [ "$path" != "$sshd" ] || sshd_changed=1
         done_ "took $path away, which this kit does not hold"
     done
 }

@@ -76,12 +76,11 @@ def _tasks(kit: Kit, files: tuple[File, ...], ways_in: tuple[File, ...]) -> Iter
         if each.path == SSHD:
             yield "    validate: /usr/sbin/sshd -t -f %s"
             yield "  register: askfirst_sshd"
-    if kit.certificates:
-        yield "- name: sshd reads its settings again"
-        yield "  ansible.builtin.service:"
-        yield "    name: \"{{ 'ssh' if ansible_facts['os_family'] == 'Debian' else 'sshd' }}\""
-        yield "    state: reloaded"
-        yield "  when: askfirst_sshd is changed"
+            yield "- name: sshd reads its settings again"
+            yield "  ansible.builtin.service:"
+            yield "    name: \"{{ 'ssh' if ansible_facts['os_family'] == 'Debian' else 'sshd' }}\""
+            yield "    state: reloaded"
+            yield "  when: askfirst_sshd is changed"
     yield "- name: Nothing differs"
     yield "  ansible.builtin.script: kit.sh --check"
     yield "  changed_when: false"

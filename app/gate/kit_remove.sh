@@ -4,6 +4,7 @@
 remove() {
     root_only
     read_account || uid=''
+    sshd_changed=''
     take "$home/.ssh/authorized_keys"
     if [ -e "$sshd" ] && ours "$sshd"; then
         take "$sshd"

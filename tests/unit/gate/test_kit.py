@@ -166,11 +166,27 @@ def test_a_certificate_opens_the_door_for_one_thing_and_its_authority_counts_for
     assert look.endswith(" look")
     names = ("gui-unit", "pypnm-gui")
     assert restarts == [f'restrict,command="{LIB}/door restart {name}" restart-{name}' for name in names]
+    assert KEYS not in [each.path for half in contents(CERTIFIED) for each in half]
     settings = text_of(CERTIFIED, SSHD)
+    assert settings[1:3] == ["    AuthorizedKeysFile none", f"    TrustedUserCAKeys {ETC}/ca.pub"]
+    assert "    ExposeAuthInfo yes" in settings
+
+
+@KITS
+def test_sshd_gives_the_account_no_terminal_and_no_way_on_but_to_the_ports_of_checks(kit: Kit) -> None:
+    """The options of a key that may forward would let it listen too, in place of a service that is down."""
+    settings = text_of(kit, SSHD)
     assert settings[0] == "Match User askfirst"
     assert all(line.startswith("    ") for line in settings[1:])
-    assert KEYS not in [each.path for half in contents(CERTIFIED) for each in half]
-    assert "    PermitOpen none" in text_of(replace(CERTIFIED, ports=()), SSHD)
+    assert {line.strip() for line in settings} >= {
+        "AllowTcpForwarding local",
+        "PermitOpen 127.0.0.1:5050 127.0.0.1:5054 [::1]:8000",
+        "PermitListen none",
+        *(f"{each} no" for each in ("AllowStreamLocalForwarding", "AllowAgentForwarding", "X11Forwarding")),
+        *(f"{each} no" for each in ("PermitTunnel", "PermitTTY", "PermitUserRC")),
+    }
+    none = text_of(replace(kit, ports=()), SSHD)
+    assert {"    AllowTcpForwarding no", "    PermitOpen none"} <= set(none)
 
 
 @KITS
@@ -179,7 +195,7 @@ def test_what_lets_in_comes_after_all_that_refuses(kit: Kit) -> None:
     files, ways_in = ([each.path for each in half] for half in contents(kit))
     assert files[:3] == [f"{LIB}/gate", f"{LIB}/door", f"{ETC}/host"]
     assert files[-2:] == [f"{ETC}/restarts", SUDOERS]
-    assert set(ways_in) & {KEYS, SSHD}
+    assert ways_in == [SSHD, KEYS] if not kit.certificates else ways_in[-1] == SSHD
     text = script(kit)
     assert text.index("\n    put_files\n    rules\n    put_ways_in\n") < text.index("\n    use_account\n")
 
