@@ -150,14 +150,13 @@ af_answer() {
     af_say "askfirst-gate 1 nonce=$AF_NONCE verb=$AF_VERB gate=$AF_DIGEST level=$AF_LEVEL"
     case "$AF_NEWLINE$AF_DATA" in
     *"${AF_NEWLINE}end") AF_DATA=${AF_DATA%end} AF_DATA=${AF_DATA%"$AF_NEWLINE"} ;;
-    *) AF_VERB='cut' ;;
+    *) af_refuse 'what was sent is cut short'; af_end ;;
     esac
     case $AF_VERB in
     probe) af_probe ;;
     restart) af_restart ;;
     burn) af_burn ;;
     result) af_result ;;
-    cut) af_refuse 'what was sent is cut short' ;;
     *) AF_STATUS=64; af_refuse 'this gate has no such verb' ;;
     esac
     af_end
