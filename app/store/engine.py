@@ -47,7 +47,7 @@ class Database:
                 else:
                     async with self.dialect.deadline(connection, seconds):
                         yield connection
-        except DBAPIError as error:
+        except self.dialect.FAILURES as error:  # the fast path raises the driver's own
             raise self.dialect.explain(error) from error
         except PoolTimeout as error:
             raise Refused(

@@ -111,10 +111,10 @@ class Writer:
         return Tx(self._dialect, connection, run, head)
 
     async def _is_there(self, head: Head) -> bool:
-        """Whether a commit whose acknowledgement was lost took place: its last event is in the log.
+        """Whether a commit whose acknowledgement was lost is seen to have taken place: its last event is in the log.
 
-        The head is locked first: a transaction that the server has not ended yet still holds it. Raises what the
-        database raises where it does not come back: then nobody knows.
+        The head is locked first: a transaction that the server has not ended yet still holds it. Where the database
+        cannot be asked, for whatever reason, nobody knows, and the lost line is what callers are told of.
         """
         for pause in _PAUSES:
             await asyncio.sleep(pause)
@@ -123,9 +123,8 @@ class Writer:
                     await connection.begin()  # and undone again: nothing that fails from here on changes the answer
                     tx = await self._begin(connection)
                     return [(head.hash,)] == [tuple(row) for row in await tx.run(_HASH, (head.seq,))]
-            except self._dialect.FAILURES as error:
-                if pause == _PAUSES[-1] or not self._dialect.is_lost(error):
-                    raise
+            except self._dialect.FAILURES:
+                continue
         return False
 
 
@@ -140,13 +139,13 @@ class _Job:
 
     async def run(self, tx: Tx) -> None:
         """Make the change, and undo it alone where it is refused. Raises where the whole batch cannot go on."""
-        head = tx.head
+        head, topics = tx.head, set(tx.topics)
         await tx.run("SAVEPOINT change")
         try:
             self.result = await self.change(tx)
         except Exception as error:  # noqa: BLE001 - it is handed to the caller, whatever it is
             await tx.run("ROLLBACK TO change")
-            tx.head = head
+            tx.head, tx.topics = head, topics
             self.refusal = error
         await tx.run("RELEASE change")
 
