@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import Refused
+from app.core.level import Level
 from app.core.service import Service
 from app.gate import build
 from tests.unit.gate.hosted import Gate, claim
@@ -30,21 +31,30 @@ def test_it_is_plain_text_without_comments_that_a_slow_line_would_wait_for() -> 
     assert [line for line in text.splitlines() if not line or line != line.strip() or line.startswith("#")] == []
 
 
+TEXTS = {
+    "open": f"#!/bin/sh\n{build.program()}af_main probe 0 </dev/null\n",
+    "installed": build.installed(),
+    "door": build.door(),
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 @pytest.mark.parametrize("shell", [("dash",), ("busybox", "ash"), ("bash", "--posix")], ids=" ".join)
-def test_every_shell_can_read_it(shell: tuple[str, ...], tmp_path: Path) -> None:
+def test_every_shell_can_read_it(shell: tuple[str, ...], text: str, tmp_path: Path) -> None:
     if shutil.which(shell[0]) is None:
         pytest.skip(f"needs {shell[0]}")
     gate = tmp_path / "gate"
-    gate.write_text(build.program())
+    gate.write_text(text)
     done = subprocess.run([*shell, "-n", gate], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_shellcheck_finds_nothing(text: str, tmp_path: Path) -> None:
     if shutil.which("shellcheck") is None:
         pytest.skip("needs shellcheck")
     gate = tmp_path / "gate"
-    gate.write_text(f"#!/bin/sh\n{build.program()}af_main probe 0 </dev/null\n")
+    gate.write_text(text)
     unasked = (
         "SC2034",  # variables that only fragments or awk read
         "SC2046",  # words are split on purpose, under set -f, out of a character set without blanks
@@ -60,6 +70,63 @@ def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
         check=False,
     )
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("text", [build.installed(), build.door()], ids=["gate", "door"])
+def test_half_of_an_installed_program_does_nothing(text: str, tmp_path: Path) -> None:
+    """A disk that was full, a copy that was cut: it says and does nothing at all before its last line."""
+    half = tmp_path / "half"
+    for cut in (*range(0, len(text), len(text) // 15), len(text) - 12):
+        half.write_text(text[:cut])
+        done = subprocess.run(
+            ["sh", half, "probe"], input=f"{NONCE}\nend\n", capture_output=True, text=True, check=False
+        )
+        assert done.stdout == ""
+
+
+def test_an_installed_gate_has_its_own_digest_which_its_comments_do_not_change() -> None:
+    assert build.INSTALLED_DIGEST != build.DIGEST
+    assert f"\nAF_DIGEST={build.INSTALLED_DIGEST}\n" in build.installed()
+    assert [build.expected(level) for level in Level] == [build.DIGEST, *[build.INSTALLED_DIGEST] * 2]
+    assert "\n# What an installed gate asks besides" in build.installed()
+    assert len(build.program()) < len(build.installed()) - 40_000, "an open host is not sent what it does not use"
+    assert "af_permitted() { :; }" in build.program()
+    assert "/etc/askfirst" not in build.program()
+
+
+def test_what_an_installed_gate_is_sent_is_data_alone() -> None:
+    level = Level.SEALED
+    assert build.probe_input(NONCE, [TRUE], whole=True, level=level).decode() == (
+        f"{NONCE}\nservice demo supervisor lab:gui rbron /opt/gui /etc/s.conf 5050,5051\nwhole\nend\n"
+    )
+    for ask in (build.burn_input, build.result_input):
+        assert ask(NONCE, "01JF3W6V9Q0Z7E5M2T8X4K1B6N", level=level).decode() == f"{NONCE}\nend\n"
+    warrant = "askfirst-warrant 1\nid x\n"
+    signed = ["-----BEGIN SSH SIGNATURE-----\nAAAA\nBB==\n-----END SSH SIGNATURE-----\n"] * 2
+    assert build.restart_input(NONCE, warrant, signed, level=level).decode() == (
+        f"{NONCE}\n{warrant}signature AAAABB==\nsignature AAAABB==\nend\n"
+    )
+    assert b"signature" not in build.restart_input(NONCE, warrant, signed, level=Level.ENFORCED)
+    assert b"signature" not in build.restart_input(NONCE, warrant, signed)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "AAAA", "-----BEGIN SSH SIGNATURE-----\nA A\n-----END SSH SIGNATURE-----\n", "x\nend\n"]
+)
+def test_what_is_no_armored_signature_is_never_sent(text: str) -> None:
+    with pytest.raises(Refused):
+        build.restart_input(NONCE, "askfirst-warrant 1\nid x\n", [text], level=Level.SEALED)
+
+
+def test_a_host_is_asked_by_one_constant_command_or_by_one_of_four_verbs() -> None:
+    request_id = "01JF3W6V9Q0Z7E5M2T8X4K1B6N"
+    for verb, argument in (("probe", ""), ("restart", "demo"), ("burn", request_id), ("result", request_id)):
+        assert build.command(Level.OPEN, verb, argument) == "sh -s"
+        assert build.command(Level.OPEN, verb, argument, sudo=True) == "sudo -n sh -s"
+        assert build.command(Level.ENFORCED, verb, argument) == f"{verb} {argument}".strip()
+    for verb, argument in (("restart", ""), ("restart", "a;b"), ("restart", "a b"), ("burn", "../x"), ("sh", "demo")):
+        with pytest.raises(Refused):
+            build.command(Level.SEALED, verb, argument)
 
 
 @pytest.mark.parametrize("verb", ["probe", "restart", "burn", "result"])
