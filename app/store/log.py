@@ -154,4 +154,4 @@ def id_is_used(event_id: str) -> Conflict:
 
 def body_in(row: bytes) -> dict[str, Any]:
     """Read a stored body."""
-    return dict(json.loads(row))
+    return dict(json.loads(row.decode()))

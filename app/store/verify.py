@@ -29,7 +29,7 @@ _ROWS = 500
 _MOST_DIFFERENCES = 100
 _NO_EVENT = (KeyError, TypeError, ValueError, AttributeError)  # what reading a forged event may raise
 _SECRETS = frozenset({"digest", "password_hash"})  # the log knows none of them, and an auditor may not read them
-_GENERATED = ("type", "at", "by", "request", "version", "service", "host")
+_SHOWN = ("seq", "id", "type", "at", "by", "request", "version", "service", "host")
 
 
 @dataclass(slots=True)
@@ -72,13 +72,14 @@ async def verify_on(connection: AsyncConnection) -> Report:
 async def _chain(connection: AsyncConnection, report: Report, rebuilt: Rebuilt) -> None:
     here = Head(0, FIRST, 0.0)
     async for row in pages(connection, select(AUDIT), AUDIT.c.seq):
-        if why := _fault(row, here):
+        body, why = _read(row, here)
+        if why:
             report.first_broken, report.why = here.seq + 1, why
             return
         here = Head(row.seq, row.hash, 0.0)
         report.rows, report.head = row.seq, row.hash.hex()
         try:
-            rebuilt.see(body_in(row.body))
+            rebuilt.see(body)
         except _NO_EVENT:
             report.first_broken, report.why = row.seq, "it is no event that Askfirst writes"
             return
@@ -88,23 +89,23 @@ async def _chain(connection: AsyncConnection, report: Report, rebuilt: Rebuilt) 
         report.why = f"the log's head names row {head.seq if head else 'none'}, the last row is {here.seq}"
 
 
-def _fault(row: Any, before: Head) -> str:
-    """Say what is wrong with a row, or nothing."""
+def _read(row: Any, before: Head) -> tuple[dict[str, Any], str]:
+    """Read a row's body, and say what is wrong with the row, or nothing."""
     if row.seq != before.seq + 1:
-        return f"row {before.seq + 1} is missing: row {row.seq} comes next"
+        return {}, f"row {before.seq + 1} is missing: row {row.seq} comes next"
     if row.prev != before.hash:
-        return "it does not follow from the row before"
+        return {}, "it does not follow from the row before"
     if row.hash != link(row.prev, row.body):
-        return "its hash does not follow from its bytes"
+        return {}, "its hash does not follow from its bytes"
     try:
         body = body_in(row.body)
     except _NO_EVENT:
-        return "its bytes are no event"
-    shown = {"seq": row.seq, "id": row.event_id, **{name: getattr(row, name) for name in _GENERATED}}
-    for name, value in shown.items():
+        return {}, "its bytes are no event"
+    shown = (row.seq, row.event_id, row.type, row.at, row.by, row.request, row.version, row.service, row.host)
+    for name, value in zip(_SHOWN, shown, strict=True):
         if body.get(name) != value:
-            return f"its {name} is shown as {value!r}, its bytes say {body.get(name)!r}"
-    return ""
+            return body, f"its {name} is shown as {value!r}, its bytes say {body.get(name)!r}"
+    return body, ""
 
 
 async def _differences(connection: AsyncConnection, rebuilt: Rebuilt) -> AsyncIterator[str]:

@@ -91,11 +91,12 @@ class Composed:
         headers = {"Host": "localhost:8770", "Origin": BASE_URL, "Sec-Fetch-Site": "same-origin"}
         return httpx.Client(base_url=self.address, headers=headers, trust_env=False, timeout=30)
 
-    def signed_in(self, email: str) -> httpx.Client:
-        made = self.client()
-        answer = made.post("/sign-in", data={"email": email, "password": self.passwords[email]})
-        assert answer.status_code == 303, answer.text
-        return made
+    @contextmanager
+    def signed_in(self, email: str) -> Iterator[httpx.Client]:
+        with self.client() as made:
+            answer = made.post("/sign-in", data={"email": email, "password": self.passwords[email]})
+            assert answer.status_code == 303, answer.text
+            yield made
 
 
 @contextmanager
