@@ -35,7 +35,7 @@ lint: $(VENV)/.develops
 	$(VENV)/bin/lint-imports
 
 bench: $(VENV)/.develops
-	for one in verify click history; do $(PY) -m bench.$$one || exit 1; done
+	for one in verify click history append audit; do $(PY) -m bench.$$one || exit 1; done
 
 venv: $(VENV)/.develops
 
