@@ -23,6 +23,7 @@ class Fitted:
     authority: str = ""
     cooldown: int = 0
     per_hour: int = 3600
+    approvers: int = 1
 
     def entry(self, lab: LabHost) -> Host:
         return pinned(lab, sudo=False, level=self.level, certificates=bool(self.authority))
@@ -30,7 +31,7 @@ class Fitted:
 
 async def fit(stage: Scene, *claims: Service, how: Fitted = Fitted()) -> Host:
     """Look at an open host, make its kit, run it there, and register the host by its new level."""
-    await stage.register(*claims)
+    await stage.register(*claims, approvers=how.approvers)
     wish = Wish(
         key=public(stage.lab.key_path),
         authority=how.authority,
@@ -44,7 +45,7 @@ async def fit(stage: Scene, *claims: Service, how: Fitted = Fitted()) -> Host:
     (stage.lab.root / KIT.lstrip("/")).write_text(script(made.kit))
     stage.lab.run(["sh", KIT])
     entry = how.entry(stage.lab)
-    await stage.register(*claims, host=entry)
+    await stage.register(*claims, host=entry, approvers=how.approvers)
     return entry
 
 
