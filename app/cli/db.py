@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
-from app.cli.answers import Answer, AsJson, Line, Wiring, answer, finish
+from app.cli.answers import Answer, AsJson, Line, Wiring, finish
 from app.flow import anchoring
-from app.flow.ports import World
 from app.store import backup as backups
 from app.store import copying, roles
 from app.store.copying import Copied
 from app.store.dialect import shown
-from app.store.engine import open_database
+from app.store.engine import lock_for_serving, open_database
 
 app = typer.Typer(help="The database: upgrade, copy, backup, restore, roles.", no_args_is_help=True)
 
@@ -83,8 +82,7 @@ def restore(
 
     async def run() -> Answer:
         copied = await backups.restore(file, wiring.settings.database_url)
-        async with wiring.open_world() as world:
-            lost = await anchoring.recovered(world, wiring.settings.anchor_file, reason)
+        lost = await _recovered(wiring, reason)
         name = shown(wiring.settings.database_url)
         return Answer({"database": name, **_data(copied), "lost": lost}, (*_said(copied, name), *_after(lost)))
 
@@ -100,11 +98,11 @@ def recover(
     """Say in the log that an older state of the database was put back by other means, and freeze everything."""
     wiring: Wiring = context.obj
 
-    async def act(world: World) -> Answer:
-        lost = await anchoring.recovered(world, wiring.settings.anchor_file, reason)
+    async def run() -> Answer:
+        lost = await _recovered(wiring, reason)
         return Answer({"lost": lost}, _after(lost))
 
-    answer(context, act, as_json=as_json)
+    finish(run, as_json=as_json)
 
 
 @app.command("roles")
@@ -122,6 +120,14 @@ def print_roles(
         return Answer({"sql": script}, tuple(script.splitlines()))
 
     finish(run, as_json=as_json)
+
+
+async def _recovered(wiring: Wiring, reason: str) -> int:
+    """Write it into the log while no server runs."""
+    settings = wiring.settings
+    with lock_for_serving(settings.database_url, alone=True):
+        async with wiring.open_world() as world:
+            return await anchoring.recovered(world, settings.anchor_file, reason)
 
 
 def _data(copied: Copied) -> dict[str, object]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.store.engine import lock_for_serving
 from tests.integration.cli.conftest import Command
 
 SERVER = "postgresql://askfirst_app:{}@127.0.0.1:9/askfirst"
@@ -99,6 +100,8 @@ def test_an_old_copy_of_the_database_is_refused_until_somebody_says_that_it_is_m
         "54 events are gone."
     )
     assert "askfirst db recover --reason TEXT" in what
+    with lock_for_serving(f"sqlite:///{data(people)}/askfirst.db"):
+        assert "Another server" in people("db", "recover", "--reason", "The disk died.").stderr
     assert people.json("db", "recover", "--reason", "The disk died.") == {"lost": 54}
     assert [each["scope"] for each in people.json("freeze", "list")] == ["all"]
     assert "ASKFIRST_LISTEN" in people("serve", ASKFIRST_LISTEN="nowhere").stderr  # only that is wrong now
