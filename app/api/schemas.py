@@ -264,10 +264,12 @@ class Ask(_Model):
 
 
 class Approval(_Model):
-    """One yes that counts."""
+    """One yes that counts, by a click, or signed: ``key`` is then its fingerprint."""
 
     name: str
     at: AwareDatetime
+    level: str = Field(examples=["passkey"])
+    key: str
 
 
 class Warrant(_Model):
@@ -337,6 +339,7 @@ class Request(_Model):
     verification: Verification | None = Field(description="What the host proved, before anybody was asked.")
     warrant: Warrant | None
     approvers: int = Field(description="How many have to say yes.")
+    assurance: str = Field(description="What a yes has to be; empty until that is known.", examples=["click"])
     groups: list[list[str]] = Field(description="Of each of these lists, one group has to be an approver's.")
     approvals: list[Approval]
     not_after: AwareDatetime | None

@@ -14,6 +14,7 @@ from app.core.freshness import Worth
 from app.core.level import STOLEN
 from app.core.lifecycle import ENDED, Approval, State
 from app.core.lifecycle import Request as Asked
+from app.core.policy import Assurance
 from app.core.registry import Registry
 from app.core.verdict import Answer, Code
 from app.core.warrant import read as read_warrant
@@ -184,6 +185,7 @@ async def request(world: World, asked: Asked, base_url: str) -> schemas.Request:
         verification=verification(asked.service, before) if before else None,
         warrant=_warrant(asked, warrant),
         approvers=asked.approvers,
+        assurance=Assurance(asked.assurance).name.lower() if asked.assurance else "",
         groups=[list(groups) for groups in asked.groups],
         approvals=[_approval(each, names) for each in asked.approvals],
         not_after=moment(asked.not_after) if asked.not_after else None,
@@ -233,7 +235,8 @@ def _fingerprints(entry: claims.Host) -> list[str]:
 
 
 def _approval(yes: Approval, names: Mapping[str, str]) -> schemas.Approval:
-    return schemas.Approval(name=visible(names.get(yes.person, yes.person)), at=moment(yes.at))
+    name = visible(names.get(yes.person, yes.person))
+    return schemas.Approval(name=name, at=moment(yes.at), level=yes.level, key=yes.key)
 
 
 def _point(point: Point) -> schemas.Point:

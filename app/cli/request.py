@@ -161,9 +161,11 @@ def _lines(asked: dict[str, Any]) -> tuple[Line | str, ...]:
         lines.append(
             Line(f"  {asked['by_hand']['person']} restarts it by hand{until}, and says so on the page", "wait")
         )
-    lines += [f"  approved by {each['name']} at {each['at']}" for each in asked["approvals"]]
+    for each in asked["approvals"]:
+        how = f"with the {each['level']} {each['key']}" if each["key"] else "by a click"
+        lines.append(f"  approved by {each['name']} at {each['at']}, {how}")
     if asked["warrant"]:
-        lines.append(f"  warrant {asked['warrant']['short_digest']}")
+        lines.append(f"  warrant {asked['warrant']['short_digest']}; a yes to it is by {asked['assurance']}")
     if proof and proof["next"] and asked["state"] == "blocked":
         lines.append(f"Next: {proof['next']}")
     else:

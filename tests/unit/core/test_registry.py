@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from app.core.policy import Policy
+from app.core.level import Level
+from app.core.policy import Assurance, Policy
 from app.core.registry import Change, Registry, difference, problems, with_entry
 from app.core.service import Host, Service
 from app.managers import MANAGERS
@@ -117,6 +118,18 @@ def test_more_jumps_than_are_followed_are_refused_where_they_are_written() -> No
 def test_an_entry_that_is_there_twice_is_refused() -> None:
     twice = replace(REGISTRY, policies=(POLICY, POLICY))
     assert [(kind, name) for kind, name, _ in problems(twice, MANAGERS)] == [("policy", "production")]
+
+
+def test_a_policy_asks_for_sealed_only_where_each_host_that_it_covers_is_sealed() -> None:
+    sealed = replace(POLICY, assurance=Assurance.SEALED)
+    assert wrong(sealed) == [("policy", "production", "assurance")]
+    special = Policy(service="pypnm-gui", groups=("lab-team",), assurance=Assurance.SEALED)
+    assert wrong(special, replace(HOST, level=Level.ENFORCED, sudo=False)) == [
+        ("policy", "service:pypnm-gui", "assurance")
+    ]
+    # A host on which no service is, such as the bastion, does not count.
+    assert wrong(sealed, replace(HOST, level=Level.SEALED, sudo=False)) == []
+    assert wrong(replace(POLICY, assurance=Assurance.PASSKEY)) == []
 
 
 def test_a_policy_that_names_nobody_is_refused() -> None:
