@@ -20,7 +20,7 @@ from app.core.service import Host, Service, TcpCheck
 from app.core.verdict import Verdict
 from app.core.warrant import Warrant
 from app.flow.ports import Hosts
-from app.gate.build import DIGEST
+from app.gate.build import expected
 from app.managers import MANAGERS
 from app.ssh.keys import fingerprint, pinned
 from tests.fakes.cut import Cut
@@ -55,7 +55,7 @@ async def probe(place: Place) -> Facts:
 
 
 def verdict_on(place: Place, facts: Facts) -> Verdict:
-    return judge(place.service, facts, MANAGERS, DIGEST)
+    return judge(place.service, facts, MANAGERS, expected(place.host.level), place.host.level)
 
 
 async def proof(place: Place) -> tuple[Facts, Verdict]:
