@@ -66,6 +66,10 @@ class Journal:
                 return
             assert time.monotonic() < deadline, "the journal cannot be followed"
 
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.communicate()
+
     def reason(self, by: str, words: str) -> str:
         """Wait for a line of this program with these words, and return it. Earlier lines are taken away with it."""
         found = self._find(by, words, time.monotonic() + 20)
@@ -101,8 +105,7 @@ def romeo(lab: Lab) -> Iterator[LabHost]:
 def journal(romeo: LabHost) -> Iterator[Journal]:
     made = Journal(romeo)
     yield made
-    made.process.terminate()
-    made.process.communicate()
+    made.close()
 
 
 @pytest.fixture
@@ -117,8 +120,8 @@ def unharmed(romeo: LabHost) -> Iterator[None]:
 
 def processes(host: LabHost) -> set[str]:
     """The processes of the unit that all these attempts are about."""
-    found = [path for group in machine.cgroups_of(host.number) for path in group.rglob(f"{UNIT.unit}/cgroup.procs")]
-    return {pid for path in found for pid in path.read_text().split()}
+    groups = [group / "payload/system.slice" / UNIT.unit / "cgroup.procs" for group in machine.cgroups_of(host.number)]
+    return {pid for group in groups if group.exists() for pid in group.read_text().split()}
 
 
 def asked(host: LabHost, remote: str, data: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[bytes]:
@@ -127,15 +130,16 @@ def asked(host: LabHost, remote: str, data: str, options: tuple[str, ...] = ()) 
     return subprocess.run(argv, input=data.encode(), capture_output=True, timeout=60, check=False)
 
 
-def probed(host: LabHost) -> Facts:
+def probed(host: LabHost, level: Level) -> Facts:
     nonce = secrets.token_hex(16)
-    sent = build.probe_input(nonce, [UNIT], level=Level.ENFORCED)
+    sent = build.probe_input(nonce, [UNIT], level=level)
     answer = asked(host, "probe", sent.decode())
     assert answer.returncode == 0
+    assert f" gate={build.INSTALLED_DIGEST} level={level}\n" in answer.stdout.decode()
     return facts(read(answer.stdout, nonce, "probe"), time.time(), [UNIT])
 
 
-def warrant(host: LabHost) -> Warrant:
+def warrant(host: LabHost, level: Level = Level.ENFORCED) -> Warrant:
     """The one warrant that this host would run at this moment."""
     return Warrant(
         id="01JF3W6V9Q" + secrets.token_hex(8).upper(),
@@ -147,7 +151,7 @@ def warrant(host: LabHost) -> Warrant:
         action="restart",
         argv=("systemctl", "restart", UNIT.unit),
         argv_user="root",
-        identity=probed(host).identity[UNIT.name],
+        identity=probed(host, level).identity[UNIT.name],
         requester="ada@example.org",
         reason="a test",
         policy="lab 1",

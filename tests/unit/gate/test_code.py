@@ -147,7 +147,7 @@ def test_a_folder_without_git_is_no_checkout(folder: Path) -> None:
 
 def record(*lines: str) -> dict[str, str]:
     """The record that code.awk makes of what was told of a path."""
-    program = (GATE / "library.awk").read_text() + (GATE / "code.awk").read_text()
+    program = "".join((GATE / name).read_text() for name in ("escape.awk", "library.awk", "code.awk"))
     text = "".join(f"{line}\n" for line in ("path /srv", *lines, "ended 0"))
     environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "AF_CODE": "gui /srv"}
     out = subprocess.run(["awk", program], input=text, env=environment, capture_output=True, check=True, text=True)
