@@ -70,7 +70,7 @@ def certificate_refused(host: Host, shown: SSHCertificate) -> Unreachable:
     """The host's sshd took no certificate. It does not say why: each reason is told with what to compare."""
     since, until = (_utc(each) for each in (shown.valid_after, shown.valid_before))
     sources = shown.critical_options.get(b"source-address", b"any address").decode("ascii", "replace")
-    (principal, *_) = (each.decode("ascii", "replace") for each in shown.valid_principals)
+    principal = b",".join(shown.valid_principals).decode("ascii", "replace")
     step = (
         f"Compare on {host.name}: `date -u` (the certificate was good from {since} to {until}, so a clock that differs"
         f" by more than a minute refuses it); that /etc/askfirst/principals has {principal} and /etc/askfirst/ca.pub is"
