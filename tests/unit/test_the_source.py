@@ -139,9 +139,10 @@ def test_no_private_key_is_shipped() -> None:
     """A key in a source or an image is everybody's key. The first start makes what it needs."""
     whole = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=\s]{60}")
     assert [name for name, text in sources() if whole.search(text)] == []
-    copied = re.findall(r"^\s*COPY (.+) \S+$", (ROOT / "docker-compose.yml").read_text(), re.MULTILINE)
+    copied = re.findall(r"^\s*COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert copied, "an image is made of named files, never of the whole folder"
     assert "." not in " ".join(copied).split()
+    assert (ROOT / ".dockerignore").read_text().splitlines()[1] == "*"
 
 
 @pytest.mark.law(13)

@@ -22,9 +22,7 @@ packages=python3-venv,postgresql,nginx-light
 debootstrap --variant=minbase --include=$packages bookworm "$new" "$mirror" >"$lab/base.log" 2>&1 ||
   { tail -n 20 "$lab/base.log" >&2; exit 1; }
 # Without the certificate that Debian makes for tests: its key is a private key.
-left_out='var/cache/apt/* var/lib/apt/lists/* dev/* etc/ssl/private/* usr/share/doc/* usr/share/man/* usr/share/locale/*'
-set -f
-tar -C "$new" --numeric-owner $(printf -- ' --exclude=./%s' $left_out) -cf "$base.new" .
-set +f
+left_out=(var/cache/apt var/lib/apt/lists dev etc/ssl/private usr/share/{doc,man,locale})
+tar -C "$new" --numeric-owner "${left_out[@]/#/--exclude=./}" -cf "$base.new" .
 mv "$base.new" "$base"
 echo "$base"
