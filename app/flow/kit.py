@@ -70,7 +70,7 @@ async def make(world: World, host_name: str, wish: Wish) -> Made:
         raise Refused(
             "There is no key that certificates are signed with, so no host can be told to trust it.",
             code="no_authority",
-            next_step="Set one up as the README says under Certificates, or leave certificates out.",
+            next_step="Start `askfirst signer`, and name its key's .pub file with --authority; or use --key.",
         )
     host = replace(registered, level=level, sudo=False, certificates=certificates)
     claims = registry.services_on(host.name)

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from app.cli.main import app
+from app.core.level import RAISE, STOLEN, Level
 from app.settings import Settings
 
 README = (Path(__file__).parents[3] / "README.md").read_text()
@@ -63,3 +64,9 @@ def test_every_command_that_answers_does_so_in_json() -> None:
     silent = {"serve", "signer", "demo", "audit export", "audit bundle"}
     without = [name for name, each in commands().items() if not any("--json" in one.opts for one in each.params)]
     assert set(without) == silent
+
+
+def test_the_table_of_levels_says_what_the_pages_say() -> None:
+    section = README.partition("### The kit of a host\n")[2].partition("\n#")[0]
+    rows = re.findall(r"^\| `([a-z]+)` \| (.+) \| (.+) \|$", section, re.MULTILINE)
+    assert rows == [(str(level), STOLEN[level], RAISE[level].replace("{host}", "HOST")) for level in Level]
