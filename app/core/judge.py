@@ -27,6 +27,9 @@ from app.core.service import Service
 from app.core.verdict import Code, Finding, Verdict
 from app.core.ways import Ways, walk
 
+# Something answered, and not what could have looked.
+_UNSEEN = frozenset({"garbled", "gate_refused", "has_kit", "no_kit", "kit_incomplete", "refused_by_host"})
+
 
 def judge(
     service: Service, facts: Facts, managers: Mapping[str, Manager], gate: str, level: str = Level.OPEN
@@ -68,7 +71,7 @@ def unreachable(service: Service, error: Unreachable) -> Verdict:
     match error:
         case HostKeyChanged():
             code = Code.HOST_KEY_CHANGED
-        case Unreachable(code="garbled" | "gate_refused" | "has_kit" | "no_kit" | "kit_incomplete"):
+        case Unreachable(code=each) if each in _UNSEEN:
             code = Code.BLIND
         case _:
             code = Code.UNREACHABLE

@@ -9,6 +9,7 @@ ever after it is Lost; and a reader who goes away closes the channel, never the 
 """
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -30,6 +31,7 @@ from app.ssh.session import Talk
 
 # A run may print much more than is stored; that is read on, and dropped, so that its end is seen.
 STREAM_BYTES = 64 << 20
+_LAST_WORDS_SECONDS = 5.0
 
 
 class SshHosts:
@@ -95,7 +97,7 @@ class SshHosts:
             else self._connections.talk(host, via, command)
         )
         async with talking as talk:
-            _send(host, talk, data)
+            await _send(host, talk, data)
             async for progress in _follow(host, talk, Reader(nonce, "restart", STREAM_BYTES), self._run_seconds):
                 yield progress
 
@@ -151,7 +153,7 @@ class SshHosts:
                 asyncio.timeout(self._answer_seconds),
                 self._connections.talk(host, via, command) as talk,
             ):
-                _send(host, talk, data)
+                await _send(host, talk, data)
                 while piece := await talk.read():
                     records += reader.feed(piece)
                 _check_end(host, talk, reader)
@@ -227,9 +229,13 @@ async def _next(talk: Talk, deadline: float) -> bytes:
         return await talk.read()
 
 
-def _send(host: Host, talk: Talk, data: bytes) -> None:
+async def _send(host: Host, talk: Talk, data: bytes) -> None:
     try:
         talk.send(data)
     except OSError as error:
-        # What refuses at once has ended before anything could be sent to it.
+        # What refuses at once ends before anything can be sent to it; why it did may still be on its way.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                while await talk.read():
+                    pass
         raise _never_started(host, talk) or failures.of_session(host, error) from error

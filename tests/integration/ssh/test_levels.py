@@ -29,10 +29,11 @@ class Answer:
     complaint: bytes = b""
     status: int | None = 0
     printed: bytes = b""
+    listens: bool = True
     asked: list[tuple[str, bytes]] = field(default_factory=list)
 
     async def __call__(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        data = await process.stdin.read()
+        data = await process.stdin.read() if self.listens else b""
         self.asked.append((process.command or "", data))
         process.stdout.write(self.printed)
         process.stderr.write(self.complaint)
@@ -119,9 +120,18 @@ async def test_what_kept_the_gate_from_being_started_is_said_and_nothing_ran(
         verdict = unreachable(SERVICE, refused.value)
         assert refused.value.code == code
         assert "Nothing was run." in refused.value.message
-        assert verdict.code is (Code.UNREACHABLE if code == "refused_by_host" else Code.BLIND)
+        assert verdict.code is Code.BLIND
         wanted = {"has_kit": "level", "no_kit": "host kit", "kit_incomplete": "host kit"}.get(code, "log")
         assert wanted in verdict.next_step
+
+
+async def test_a_door_that_shuts_before_anything_was_sent_is_heard_too(sshd: Sshd, hosts: SshHosts) -> None:
+    sshd.answers = Answer(b"askfirst: refused: there is no shell here\n", 64, listens=False)
+    for _ in range(5):
+        for talk in talks(hosts, sshd.host, warrant(sshd)):
+            with pytest.raises(Unreachable) as refused:
+                await talk()
+            assert refused.value.code == "has_kit"
 
 
 @pytest.mark.law(12)

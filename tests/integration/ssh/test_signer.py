@@ -199,7 +199,6 @@ def folder_of_nobody() -> Iterator[Path]:
 
 
 @pytest.mark.threat("L6")
-@pytest.mark.threat("F8")
 async def test_it_runs_as_another_user_whose_memory_nobody_reads_and_answers_the_server_alone(
     folder_of_nobody: Path,
 ) -> None:
