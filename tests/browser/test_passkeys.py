@@ -10,16 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, expec
 from app.store import requests
 from app.store.engine import open_database
 from app.store.verify import verify
-from tests.browser.conftest import Site, run, served, sign_in
-
-KEY = {
-    "protocol": "ctap2",
-    "transport": "internal",
-    "hasResidentKey": True,
-    "hasUserVerification": True,
-    "isUserVerified": True,
-    "automaticPresenceSimulation": True,
-}
+from tests.browser.conftest import KEY, Site, run, served, sign_in
 
 
 @pytest.fixture(scope="module")

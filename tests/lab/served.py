@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -21,7 +21,9 @@ PASSWORD = "correct horse battery"
 
 
 @contextlib.contextmanager
-def served(host: LabHost, folder: Path, *claims: Service) -> Iterator[str]:
+def served(
+    host: LabHost, folder: Path, *claims: Service, name: str = "127.0.0.1", settings: Mapping[str, str] = {}
+) -> Iterator[str]:
     """Serve these claims of a host by a real `askfirst serve` on loopback. Gives the address; people have PASSWORD."""
     url = f"sqlite:///{folder}/askfirst.db"
 
@@ -29,28 +31,28 @@ def served(host: LabHost, folder: Path, *claims: Service) -> Iterator[str]:
         async with another_world(url, host, "setup") as world:
             made = Scene(host, world, url)
             await made.register(*claims)
-            for name, role in (
+            for who, role in (
                 ("ada", Role.REQUESTER),
                 ("bo", Role.APPROVER),
                 ("cy", Role.APPROVER),
                 ("eve", Role.AUDITOR),
             ):
                 groups = TEAM if role is Role.APPROVER else ()
-                email = f"{name}@example.org"
+                email = f"{who}@example.org"
                 await add_as_operator(
-                    world, name=name.title(), email=email, roles={role}, groups=groups, password=PASSWORD
+                    world, name=who.title(), email=email, roles={role}, groups=groups, password=PASSWORD
                 )
 
     asyncio.run(plant())
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
-    base = f"http://127.0.0.1:{port}"
+    base = f"http://{name}:{port}"
     log = folder / "server.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-c", "from app.main import run; run()", "serve"],
             cwd=ROOT,
-            env=environment(folder, host, port),
+            env={**environment(folder, host, port), "ASKFIRST_BASE_URL": base, **settings},
             stdout=out,
             stderr=subprocess.STDOUT,
         )
