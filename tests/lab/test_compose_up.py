@@ -15,9 +15,10 @@ from tests.lab.flow_world import pinned, runs
 from tests.lab.hosts import Lab, LabHost
 
 SECONDS = 120.0
-# Its first process ignores SIGTERM: whoever restarts it waits for as long as it is given to stop. It counts its starts.
-_SLOW = """docker run -d --name slow --stop-timeout 25 -p 8009:8000 pypnm-api:lab \\
+# The first process ignores SIGTERM: whoever restarts it waits for as long as it is given to stop. It counts its starts.
+_CONTAINER = """docker run -d --name {name} --stop-timeout {seconds} -p {port}:8000 pypnm-api:lab \\
   /bin/sh -c 'echo started >>/www/starts; exec /bin/httpd -f -p 8000 -h /www'"""
+SERVICES = {"quick": (8008, 1), "slow": (8009, 20)}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,8 @@ def there(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabHos
         host.boot()
         deliver(host, tmp_path_factory.mktemp("wheels"))
         host.replay("docker")
-        host.run(_SLOW)
+        for name, (port, seconds) in SERVICES.items():
+            host.run(_CONTAINER.format(name=name, port=port, seconds=seconds))
         yield host
     finally:
         host.discard()
@@ -40,9 +42,13 @@ def composed(there: LabHost) -> Iterator[Composed]:
     (there.root / THERE.lstrip("/") / "registry.yaml").write_text(
         f"hosts:\n  - {{name: alpha, address: {host.address}, sudo: true, environment: lab,"
         f" host_keys: ['{host.host_keys[0]}']}}\n"
-        "services:\n  - {name: slow, host: alpha, owner: lab-team, manager: docker, unit: slow, user: root,"
-        " ports: [8009], settle: 1s}\n"
-        "policies:\n  - {environment: lab, approvers: 1, groups: [lab-team], assurance: click, expires: 15m}\n"
+        "services:\n"
+        + "".join(
+            f"  - {{name: {name}, host: alpha, owner: lab-team, manager: docker, unit: {name}, user: root,"
+            f" ports: [{port}], settle: 1s}}\n"
+            for name, (port, _) in SERVICES.items()
+        )
+        + "policies:\n  - {environment: lab, approvers: 1, groups: [lab-team], assurance: click, expires: 15m}\n"
     )
     made = Composed(there, "")
     printed = {}
@@ -68,9 +74,9 @@ def people(composed: Composed) -> Iterator[tuple[httpx.Client, httpx.Client]]:
         yield ada, bo
 
 
-def starts(there: LabHost) -> int:
+def starts(there: LabHost, service: str) -> int:
     """How often the container was started, in its own words."""
-    return len(there.run(["curl", "-sf", "http://127.0.0.1:8009/starts"]).out.splitlines())
+    return len(there.run(["curl", "-sf", f"http://127.0.0.1:{SERVICES[service][0]}/starts"]).out.splitlines())
 
 
 def until(look: Callable[[], Any], what: str) -> Any:
@@ -82,13 +88,13 @@ def until(look: Callable[[], Any], what: str) -> Any:
     return seen
 
 
-def ask(ada: httpx.Client) -> str:
+def ask(ada: httpx.Client, service: str) -> str:
     """Ask for a restart on the page, and return the request's address."""
-    form = ada.get("/requests/new?service=slow").text
+    form = ada.get(f"/requests/new?service={service}").text
     csrf, key = (re.search(rf'name="{name}" value="([^"]+)"', form) for name in ("csrf", "key"))
     assert csrf
     assert key
-    fields = {"service": "slow", "reason": "The proxy's test.", "csrf": csrf[1], "key": key[1]}
+    fields = {"service": service, "reason": "The proxy's test.", "csrf": csrf[1], "key": key[1]}
     sent = ada.post("/requests/new", data=fields)
     assert sent.status_code == 303, sent.text
     return str(sent.headers["location"])
@@ -129,14 +135,14 @@ def test_a_request_goes_through_the_proxy_from_the_form_to_the_proof(
     composed: Composed, there: LabHost, people: tuple[httpx.Client, httpx.Client]
 ) -> None:
     assert len(composed.replicas()) == 2
-    before = starts(there)
+    before = starts(there, "quick")
     ada, bo = people
-    path = ask(ada)
+    path = ask(ada, "quick")
     approve(bo, path)
     request_id = path.rpartition("/")[2]
     ended(composed, request_id)
     assert "It came back" in ada.get(path).text
-    assert (starts(there) - before, runs(there, request_id)) == (1, 1)
+    assert (starts(there, "quick") - before, runs(there, request_id)) == (1, 1)
 
 
 @pytest.mark.law(6)
@@ -144,9 +150,9 @@ def test_a_request_goes_through_the_proxy_from_the_form_to_the_proof(
 def test_a_replica_is_killed_in_the_middle_of_a_run_and_the_other_one_finishes_the_story(
     composed: Composed, there: LabHost, people: tuple[httpx.Client, httpx.Client]
 ) -> None:
-    before = starts(there)
+    before = starts(there, "slow")
     ada, bo = people
-    path = ask(ada)
+    path = ask(ada, "slow")
     request_id = path.rpartition("/")[2]
     approve(bo, path)
     until(lambda: runs(there, request_id), "no run was begun")
@@ -159,7 +165,7 @@ def test_a_replica_is_killed_in_the_middle_of_a_run_and_the_other_one_finishes_t
     assert kinds.count("run_started") == 1
     page = bo.get(path).text  # the same session, by the replica that is left
     assert "It came back" in page
-    assert (starts(there) - before, runs(there, request_id)) == (1, 1)
+    assert (starts(there, "slow") - before, runs(there, request_id)) == (1, 1)
     composed.run("docker compose up --detach", timeout=300)
     until(lambda: len(composed.replicas()) == 2, "the second replica did not come back")
     replica = composed.replicas()[0]

@@ -117,6 +117,10 @@ async def test_a_restore_on_purpose_is_told_in_the_log_and_forgives_only_what_wa
     assert seq == 3
     assert b'"anchored":5' in body
     assert b'"lost":3' in body
+    whole = anchor.path.read_text()
+    anchor.path.write_text(f"2 {'0' * 64} 2026-01-27T10:14:00.250Z\n{whole}")  # what was before it is not forgiven
+    assert (await refusal(db, anchor)).code == "log_rewritten"
+    anchor.path.write_text(whole)
     again = Anchor(anchor.path)
     await again.check(db)
     assert (await again.mark(db, NOW + 120) or Mark(0, "", 0)).seq == 4
