@@ -114,10 +114,12 @@ af_permitted() {
 
 # Nobody but root may write what decides here, nor put another in its place. All of it in two looks.
 af_own_files() {
+    af_spooled=''
+    [ ! -e /var/lib/askfirst ] || af_spooled=/var/lib/askfirst
     af_found=$(
         find /usr/local/lib/askfirst "$AF_ETC" -maxdepth 3 \
             \( ! -user 0 -o -type l -o -perm -002 -o -perm -020 ! -group 0 \) 2>&1
-        find -H / /usr /usr/local /usr/local/lib /etc /var /var/lib -maxdepth 0 \
+        find -H / /usr /usr/local /usr/local/lib /etc /var /var/lib $af_spooled -maxdepth 0 \
             \( ! -user 0 -o -perm -002 -o -perm -020 ! -group 0 \) 2>&1
     )
     af_found=${af_found%%"$AF_NEWLINE"*}
