@@ -1,5 +1,7 @@
 """One request's evidence, far from its log: what was changed is named, and what was deleted is never called good."""
 
+import asyncio
+import copy
 import json
 import re
 import subprocess
@@ -21,15 +23,15 @@ from app.store.log import Tx, canonical, link
 from app.store.tables import TEXTS
 from tests.fakes.signers import Signer
 from tests.integration.cli.conftest import Command, command
-from tests.integration.flow.conftest import Stage
+from tests.integration.databases import Databases
+from tests.integration.flow.conftest import Stage, staged
 from tests.integration.flow.test_signed_yes import enrol, register, text_of
 
 Bundle = dict[str, Any]
 
 
-@pytest.fixture
-async def bundle(stage: Stage) -> Bundle:
-    """The evidence of a restart that two people signed and that succeeded."""
+async def signed_restart(stage: Stage) -> Bundle:
+    """Return the evidence of a restart that two people signed and that succeeded."""
     await register(stage, approvers=2, assurance=Assurance.PASSKEY)
     keys = {"bo": Signer(), "cy": Signer("sk-ecdsa-sha2-nistp256@openssh.com")}
     for name, key in keys.items():
@@ -40,6 +42,22 @@ async def bundle(stage: Stage) -> Bundle:
     ended = await stage.work(request)
     assert ended.state is Life.SUCCEEDED
     return await make(stage.db, ended.id)
+
+
+async def on_files(files: Databases) -> Bundle:
+    async with staged(files.place(), files) as stage:
+        return await signed_restart(stage)
+
+
+@pytest.fixture(scope="module")
+def made(files: Databases) -> Bundle:
+    return asyncio.run(on_files(files))
+
+
+@pytest.fixture
+def bundle(made: Bundle) -> Bundle:
+    """Evidence to be spoilt. What is checked is a file; where it was made does not matter."""
+    return copy.deepcopy(made)
 
 
 def broken(report: Report) -> list[str]:
@@ -125,7 +143,9 @@ def test_a_text_that_was_deleted_is_withheld_and_never_good(
 
 
 @pytest.mark.threat("F10")
-async def test_what_was_deleted_from_the_store_is_not_in_the_evidence(bundle: Bundle, stage: Stage) -> None:
+async def test_what_was_deleted_from_the_store_is_not_in_the_evidence(stage: Stage) -> None:
+    bundle = await signed_restart(stage)
+    assert check(written(bundle)).state is State.OK
     commitment = text_named(bundle, "asked", "reason_text")
 
     async def forget(tx: Tx) -> None:

@@ -125,6 +125,25 @@ def test_the_requesters_human_never_counts_whatever_the_account() -> None:
             apply(request_in(State.WAITING), event(events.Approved, by=account, human="h-ada"))
 
 
+@pytest.mark.law(5)
+def test_a_yes_is_as_strong_as_was_asked_for_and_a_key_signs_once() -> None:
+    signed = {"level": "passkey", "signature_text": "sha256:signature", "key": "SHA256:blue"}
+    waiting = replace(request_in(State.WAITING), approvers=2, assurance=2)
+    once = apply(waiting, yes(**signed))
+    assert [(each.level, each.key) for each in once.approvals] == [("passkey", "SHA256:blue")]
+    weak = [{}, {"level": "passkey"}, {**signed, "signature_text": ""}, {**signed, "key": ""}, {**signed, "level": "x"}]
+    for said in weak:
+        with pytest.raises(IllegalEvent):
+            apply(waiting, yes(**said))
+    with pytest.raises(IllegalEvent):
+        apply(once, yes(by="p-cy", human="h-cy", **signed))
+    assert len(apply(once, yes(by="p-cy", human="h-cy", **{**signed, "key": "SHA256:red"})).approvals) == 2
+
+
+def yes(**said: str) -> Event:
+    return replace(event(events.Approved), **said)  # type: ignore[arg-type]  # whatever a test names is a field
+
+
 @pytest.mark.threat("B10")
 def test_a_request_for_two_waits_for_a_second_human_and_counts_nobody_twice() -> None:
     waiting = replace(request_in(State.WAITING), approvers=2)

@@ -1,11 +1,17 @@
 """A signature counts here only if this machine's ssh-keygen takes it too; and everything written wrong is refused."""
 
+import base64
+import hashlib
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from struct import pack
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +20,7 @@ from app.core.errors import Refused
 from app.core.policy import Kind
 from app.core.sshsig import armored, challenge
 from app.identity.sshkeys import prove, verify
+from tests.fakes.authenticator import Authenticator as Passkey
 from tests.fakes.signers import KINDS, NAMESPACE, TOUCHED, VERIFIED, Signer, armor, dearmor, envelope, mpint, string
 from tests.unit.core.samples import WARRANT
 from tests.unit.core.test_sshsig import ORIGIN, Authenticator
@@ -156,27 +163,51 @@ def test_a_key_that_nobody_confirmed_may_never_begin() -> None:
     assert proof.usable_at == float("inf")
 
 
+def by_browser(client: Callable[[bytes], bytes], flags: int = 5, extensions: bytes = b"") -> str:
+    """A passkey's signature over whatever a browser is made to say."""
+    key, origin = Passkey(), "https://askfirst.example.org"
+    asked = base64.urlsafe_b64encode(challenge(TEXT)).rstrip(b"=")
+    start = b'{"type":"webauthn.get","challenge":"' + asked + b'","origin":"' + origin.encode() + b'"'
+    said = client(start + b',"crossOrigin":false}')
+    data = hashlib.sha256(key.rp_id.encode()).digest() + pack(">BI", flags, 1) + extensions
+    signature = key.key.sign(data + hashlib.sha256(said).digest(), ECDSA(SHA256()))
+    blob = b"".join(string(each) for each in (KINDS[3], "nistp256", b"\4" + key.point[0] + key.point[1], key.rp_id))
+    r, s = decode_dss_signature(signature)
+    behind = string(origin) + string(said) + string(extensions)
+    signed = string(f"webauthn-{KINDS[3]}") + string(mpint(r) + mpint(s)) + data[32:37] + behind
+    return envelope(blob, signed)
+
+
+def test_what_a_browser_says_counts() -> None:
+    for client in (bytes, lambda said: said.replace(b',"crossOrigin":false', b"")):
+        assert verify(by_browser(client), TEXT).is_user_verified
+    assert verify(by_browser(bytes, flags=0x85, extensions=b"\xa1\x61a\x01"), TEXT).is_user_verified
+
+
+@pytest.mark.threat("A6")
 @pytest.mark.parametrize(
     "client",
     [
         lambda said: said.replace(b'"crossOrigin":false', b'"challenge":"x"'),
+        lambda said: said.replace(b'"crossOrigin":false', b'"origin":"https://askfirst.example.org"'),
         lambda said: said.replace(b'"crossOrigin":false', b'"origin":"https://evil.example"'),
         lambda said: said.replace(b'"crossOrigin":false', b'"x":' + b"[" * 4000),
         lambda said: said[:-1],
         lambda said: b" " + said,
+        lambda said: said.replace(b'.org"', b'.org":'),
         lambda said: said.replace(b"webauthn.get", b"webauthn.create"),
+        lambda said: said.replace(b"askfirst.example", b"evil.example"),
     ],
 )
-def test_what_a_browser_would_not_have_written_is_refused(client: Callable[[bytes], bytes]) -> None:
-    answer = PASSKEY.sign(challenge(TEXT))
-    good = armored(PASSKEY.public, ORIGIN, answer)
-    said = client(answer.client_data)
-    spoilt = dearmor(good).replace(string(answer.client_data), string(said))
-    inner = len(dearmor(good)) - dearmor(good).index(string("webauthn-sk-ecdsa-sha2-nistp256@openssh.com"))
-    longer = len(said) - len(answer.client_data)
-    spoilt = spoilt.replace(inner.to_bytes(4, "big"), (inner + longer).to_bytes(4, "big"))
-    assert spoilt != dearmor(good)
-    assert why_not(armor(spoilt))
+def test_what_a_browser_would_not_have_said_does_not_count_though_it_is_signed(
+    client: Callable[[bytes], bytes],
+) -> None:
+    assert why_not(by_browser(client))
+
+
+@pytest.mark.parametrize(("flags", "extensions"), [(0x45, b""), (0x85, b""), (0x05, b"x"), (0xC5, b"x")])
+def test_flags_that_openssh_refuses_are_refused(flags: int, extensions: bytes) -> None:
+    assert "flags" in why_not(by_browser(bytes, flags, extensions))
 
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
