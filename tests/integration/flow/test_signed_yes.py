@@ -104,6 +104,7 @@ async def test_a_sealed_host_is_sent_every_signature_in_the_order_of_the_yes(sta
     assert [each[:2] for each in stage.hosts.sent] == [("alpha", tuple(sent))]
 
 
+@pytest.mark.only("sqlite")
 @pytest.mark.parametrize("assurance", [Assurance.PASSKEY, Assurance.SEALED])
 async def test_a_click_is_not_enough_where_a_signature_is_asked_for(stage: Stage, assurance: Assurance) -> None:
     stage.alpha.level = Level.SEALED if assurance is Assurance.SEALED else Level.OPEN
@@ -113,6 +114,7 @@ async def test_a_click_is_not_enough_where_a_signature_is_asked_for(stage: Stage
     assert refused.value.code == "needs_signature"
 
 
+@pytest.mark.only("sqlite")
 @pytest.mark.law(7)
 @pytest.mark.threat("B1")
 @pytest.mark.threat("B2")
@@ -125,6 +127,7 @@ async def test_the_requesters_own_key_is_no_yes_nor_that_of_their_other_account(
     assert await waiting.why_not(other.sign(waiting.text)) == "own_request"
 
 
+@pytest.mark.only("sqlite")
 @pytest.mark.threat("A6")
 @pytest.mark.threat("B4")
 async def test_what_is_no_signature_over_this_warrant_by_a_key_of_somebody_here_is_no_yes(waiting: Waiting) -> None:
@@ -137,6 +140,7 @@ async def test_what_is_no_signature_over_this_warrant_by_a_key_of_somebody_here_
     assert await waiting.why_not(waiting.key.sign(waiting.text, flags=1)) == "not_verified"
 
 
+@pytest.mark.only("sqlite")
 @pytest.mark.threat("A10")
 async def test_who_has_no_key_here_does_not_learn_which_requests_there_are(waiting: Waiting) -> None:
     forged = Signer().sign(waiting.text, key=waiting.key.blob)
@@ -146,6 +150,7 @@ async def test_who_has_no_key_here_does_not_learn_which_requests_there_are(waiti
     assert await waiting.why_not(waiting.key.sign(waiting.text), waiting.request.short_id) == "bad_signature"
 
 
+@pytest.mark.only("sqlite")
 @pytest.mark.threat("A8")
 async def test_a_key_that_is_new_or_unconfirmed_is_no_yes(waiting: Waiting) -> None:
     stage, new, unconfirmed = waiting.stage, Signer(), Signer()
@@ -156,6 +161,7 @@ async def test_a_key_that_is_new_or_unconfirmed_is_no_yes(waiting: Waiting) -> N
     assert await waiting.why_not(unconfirmed.sign(waiting.text)) == "key_too_new"
 
 
+@pytest.mark.only("sqlite")
 async def test_a_plain_key_counts_only_where_the_policy_says_so(stage: Stage) -> None:
     key = Signer("ssh-ed25519")
     await register(stage)
@@ -171,6 +177,7 @@ async def test_a_plain_key_counts_only_where_the_policy_says_so(stage: Stage) ->
     assert approved.state is State.APPROVED
 
 
+@pytest.mark.only("sqlite")
 async def test_a_passkey_signs_on_the_page_and_nowhere_else(waiting: Waiting) -> None:
     key = Signer("sk-ecdsa-sha2-nistp256@openssh.com")
     await enrol(waiting.stage, "cy", key, kind=Kind.PASSKEY)
