@@ -194,9 +194,8 @@ def test_a_second_run_changes_nothing_and_neither_does_a_check(host: LabHost) ->
     assert changes(before, world(host)) == []
 
 
-@pytest.mark.parametrize("level", [Level.ENFORCED, Level.SEALED])
-def test_a_check_names_each_file_that_was_changed_and_a_run_mends_it(host: LabHost, level: Level) -> None:
-    kit = values(host, level=level)
+def test_a_check_names_each_file_that_was_changed_and_a_run_mends_it(host: LabHost) -> None:
+    kit = values(host, level=Level.SEALED)
     assert sh(host, kit).status == 0
     files = [each.path for half in contents(kit) for each in half]
     spoil = ("echo x >>{}", "chmod o+w {}", "chown askfirst {}", "rm {}", "cp {} /tmp/f && ln -sf /tmp/f {}")
@@ -295,7 +294,7 @@ echo >>/run/moved
 
 
 @pytest.mark.law(6)
-@pytest.mark.parametrize("cut_at", range(1, 8))
+@pytest.mark.parametrize("cut_at", range(1, 9))
 def test_cut_off_at_any_file_it_leaves_no_hole_and_the_next_run_ends_it(host: LabHost, cut_at: int) -> None:
     """From the open way in: as it was, or closed, and never anything else; then whole."""
     kit = values(host)

@@ -81,7 +81,9 @@ async def test_a_host_that_cannot_be_looked_at_keeps_what_it_proved_last(stage: 
     stage.alpha.kill(stage.alpha.programs["lab:pypnm-gui"].pid or 0)
     await look(stage)
     stage.hosts.down.add("alpha")
-    assert (await make(stage.world, "alpha", WISH)).kit.allowed == ()
+    gone = (await make(stage.world, "alpha", WISH)).kit
+    assert gone.allowed == ()
+    assert gone.left_out[0][1].startswith("It could not be looked at")
 
 
 async def test_a_kit_is_made_by_the_look_of_the_older_one_that_it_renews(stage: Stage) -> None:
