@@ -1,10 +1,11 @@
 """Certificates from HashiCorp Vault's SSH secrets engine, in place of our own signer process.
 
-It needs an engine with a CA (``vault secrets enable ssh``, ``vault write ssh/config/ca …``) and one role, of key type
-``ca``, with ``allow_user_certificates``, ``allowed_users="look,restart-*"`` (and ``allowed_users_template=false``),
-``max_ttl=5m``, ``not_before_duration=60s``, ``default_extensions={"permit-port-forwarding": ""}``, and
-``allowed_critical_options="source-address"``. Vault gives serials of its own: it does not refuse a second certificate
-for one run, as our signer does; the host's spool does, for each warrant.
+It needs an engine with a CA (``vault secrets enable ssh``, ``vault write ssh/config/ca generate_signing_key=true``) and
+one role with ``key_type=ca``, ``allow_user_certificates=true``, ``allowed_users="look,restart-SERVICE,…"`` (each by its
+whole name: it takes no pattern, and ``*`` would allow root), ``max_ttl=5m``, ``not_before_duration=60s``,
+``default_extensions={"permit-port-forwarding": ""}`` and ``allowed_critical_options="source-address"``. Vault gives
+serials of its own: it does not refuse a second certificate for one run, as our signer does; the host's spool does, for
+each warrant.
 
 Who asks is told by a token from a file, read anew for each certificate (an agent of Vault's keeps it fresh), or by an
 AppRole's login. Certificates are checked against the wish by ``certificates``; nothing here is believed.

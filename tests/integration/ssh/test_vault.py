@@ -34,6 +34,7 @@ class Vault:
 
     ca: asyncssh.SSHKey = field(default_factory=lambda: asyncssh.generate_private_key("ssh-ed25519"))
     tokens: set[str] = field(default_factory=lambda: {TOKEN})
+    allowed_users: tuple[str, ...] = ("look", "restart-pypnm-gui")
     is_sealed: bool = False
     lease_seconds: int = 1200
     odd: dict[str, Any] = field(default_factory=dict)
@@ -59,8 +60,9 @@ class Vault:
         return 200, {"auth": {"client_token": made, "lease_duration": self.lease_seconds, "renewable": True}}
 
     def _sign(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        if body["valid_principals"] != "look" and not body["valid_principals"].startswith("restart-"):
-            return 400, {"errors": [f"{body['valid_principals']} is not a valid value for valid_principals"]}
+        for principal in body["valid_principals"].split(","):
+            if principal not in self.allowed_users:
+                return 400, {"errors": [f"{principal} is not a valid value for valid_principals"]}
         sources, now = body.get("critical_options", {}).get("source-address", ""), int(time.time())
         options: dict[str, Any] = {
             "serial": 0x0123456789ABCDEF,
@@ -193,6 +195,8 @@ async def test_what_vault_refuses_or_does_not_answer_is_a_sentence_without_the_t
             await made.pair("look", 0, None)
         assert TOKEN not in str(refused.value) + refused.value.next_step
         vault.is_sealed = False
+        with pytest.raises(Unreachable, match="restart-other is not a valid value"):
+            await made.pair("restart-other", 9, None)
         vault.tokens.clear()
         with pytest.raises(Unreachable, match="permission denied"):
             await made.pair("look", 0, None)
