@@ -7,7 +7,8 @@ shown to a host: another key, another principal or a longer time than was asked 
 - principal: ``look`` (probe, burn, result and checks), or ``restart-SERVICE`` (only that restart). Never two: sshd
   takes the first line of its principals file that any of them is in.
 - time: from a minute before until five minutes after its signing, by the signer's clock.
-- source address: the one that this server uses towards the host, or those that the settings name.
+- source address: the one that this server uses towards the host, or those that the settings name. Over a jump host,
+  whose address there is not known here, none unless the settings name some.
 - serial: the number in the audit log of the run's start; 0 for ``look``.
 """
 
