@@ -96,7 +96,8 @@ async def confirm(world: World, owner: Owner, credential_id: str) -> None:
     _fresh(world, owner)
     credential = await known(world, credential_id)
     account = await _account(world, credential.person)
-    if refusal := confirmation_refusal(credential, account.person, owner.person):
+    setters = await _setters(world)
+    if refusal := confirmation_refusal(credential, account.person, owner.person, setters.get(account.person.id, ())):
         raise refusal
     await _confirm(world, credential, owner.person)
 
@@ -122,14 +123,19 @@ async def waiting_for(world: World, by: Person) -> list[tuple[Credential, Accoun
     """Return the keys that this person could confirm, each with its owner."""
     owners = {each.person.id: each for each in await people.everyone(world.db)}
     every = [(each, owners[each.person]) for each in await credentials.everybody(world.db)]
-    return [(each, of) for each, of in every if confirmation_refusal(each, of.person, by) is None]
+    setters = await _setters(world)
+    return [
+        (each, of)
+        for each, of in every
+        if confirmation_refusal(each, of.person, by, setters.get(each.person, ())) is None
+    ]
 
 
 async def could_confirm(world: World, owner: Person) -> list[Account]:
     """Return who could confirm a key of this person."""
     asked = Credential("", owner.id, Kind.PASSKEY, "", "", 0, 0.0)
-    every = await people.everyone(world.db)
-    return [each for each in every if confirmation_refusal(asked, owner, each.person) is None]
+    every, setters = await people.everyone(world.db), (await _setters(world)).get(owner.id, ())
+    return [each for each in every if confirmation_refusal(asked, owner, each.person, setters) is None]
 
 
 async def known(world: World, credential_id: str) -> Credential:
@@ -138,6 +144,13 @@ async def known(world: World, credential_id: str) -> Credential:
     if found is None:
         raise NotFound("There is no such key.", code="no_such_key", next_step="Look at the list of keys.")
     return found
+
+
+async def _setters(world: World) -> dict[str, set[str]]:
+    """Return the humans who have set each person's password, by the person's id."""
+    humans = {each.person.id: each.person.human for each in await people.everyone(world.db)}
+    found = await people.password_setters(world.db)
+    return {person: {humans.get(each, each) for each in by} for person, by in found.items()}
 
 
 async def _own_and_elder(world: World, owner: Owner, credential_id: str) -> tuple[Credential, list[Credential]]:

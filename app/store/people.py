@@ -17,8 +17,8 @@ from app.core.events import epoch, iso
 from app.core.policy import Person, Role
 from app.store import secret as secrets
 from app.store.engine import Database
-from app.store.log import Tx, body_for
-from app.store.tables import BOOTSTRAP, GROUPS, PEOPLE, ROLES, SESSIONS, TOKENS
+from app.store.log import Tx, body_for, body_in
+from app.store.tables import AUDIT, BOOTSTRAP, GROUPS, PEOPLE, ROLES, SESSIONS, TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,18 @@ async def password_hash_of(db: Database, person_id: str) -> str | None:
     """Return the hash of an account's password, None where it has none."""
     async with db.read() as connection:
         found: str | None = await connection.scalar(select(PEOPLE.c.password_hash).where(PEOPLE.c.id == person_id))
+    return found
+
+
+async def password_setters(db: Database) -> dict[str, set[str]]:
+    """Return who has ever set the password of somebody else, by that person's id. The log tells it."""
+    found: dict[str, set[str]] = {}
+    wanted = select(AUDIT.c.by, AUDIT.c.body).where(AUDIT.c.type == "password_set")
+    async with db.read() as connection:
+        for row in (await connection.execute(wanted)).all():
+            person = body_in(row.body)["data"]["person"]
+            if person != row.by:
+                found.setdefault(person, set()).add(row.by)
     return found
 
 

@@ -130,6 +130,24 @@ async def test_a_second_account_of_the_same_human_confirms_nothing(browser: Make
     assert await credentials.by_id(world.db, made.id) == made
 
 
+@pytest.mark.threat("A8")
+async def test_an_admin_who_set_somebodys_password_cannot_make_them_a_key_alone(
+    browser: Make, seed: Seed, world: World
+) -> None:
+    root, bo = await browser("root"), seed.accounts["bo"].person
+    taken = "another sentence of mine"
+    assert (await root.post(f"/people/{bo.id}/password", {"password": taken})).status_code == 303
+    thief = await browser("bo")
+    new = {"current": taken, "new": "a third sentence, as if it were Bo's"}
+    assert (await thief.post("/settings/password", new)).status_code == 303
+    made = await enrol(seed, "bo", "the admin's own", usable_in=None)
+    assert "to-confirm" not in (await root.get("/people")).text
+    refused = await root.post("/people/keys/confirm", {"key": made.id, "back": "/people"})
+    assert (refused.status_code, "this key could be yours" in refused.text) == (403, True)
+    cy = await browser("cy")
+    assert (await cy.post("/people/keys/confirm", {"key": made.id, "back": "/settings"})).status_code == 303
+
+
 @pytest.mark.threat("A3")
 @pytest.mark.threat("A8")
 async def test_keys_change_only_after_a_fresh_proof_of_who_it_is(

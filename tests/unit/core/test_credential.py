@@ -86,6 +86,14 @@ def test_another_human_vouches_for_a_key_and_never_a_second_account_of_the_same(
 
 
 @pytest.mark.threat("A8")
+def test_whoever_has_set_the_owners_password_vouches_for_none_of_their_keys() -> None:
+    refused = confirmation_refusal(NEW, BO, CY, {"cy"})
+    assert refused is not None
+    assert refused.code == "set_password"
+    assert confirmation_refusal(NEW, BO, CY, {"root"}) is None
+
+
+@pytest.mark.threat("A8")
 def test_a_key_is_confirmed_once_and_for_nobody_who_is_disabled() -> None:
     for credential, owner, code in (
         (replace(NEW, usable_at=1.0), BO, "key_confirmed"),
