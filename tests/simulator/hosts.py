@@ -1,0 +1,206 @@
+"""The simulated hosts: the little world of ``tests/fakes``, behind a line that delays, breaks, and delivers twice.
+
+What a process asks of a host is a message. It arrives whether or not the process still lives, and what the host does
+goes on whether or not anybody hears of it. Raises what the port may raise, and only when the port may.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from app.core.errors import AskfirstError, Lost, Unreachable
+from app.core.facts import Facts
+from app.core.run import Checked, Differs, Progress, Refusal, Spool
+from app.core.service import Check, Host, Service
+from tests.fakes.clock import FakeClock
+from tests.fakes.host import FakeHost, Run
+from tests.fakes.hosts import FakeHosts
+from tests.simulator.faults import OF_A_PROCESS, Chances, Fault
+from tests.simulator.loop import PROCESS, Life, Loop, Process
+from tests.simulator.model import Model
+
+T = TypeVar("T")
+_TIMEOUT_SECONDS = 20.0
+
+
+class SimulatedClock(FakeClock):
+    """A clock of one machine: the loop's time, and how far it is off."""
+
+    def __init__(self, loop: Loop, start: float) -> None:
+        super().__init__(start)
+        self._loop = loop
+        self.off = 0.0
+
+    def now(self) -> float:
+        return self._now + self._loop.time() + self.off
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class WatchedHost(FakeHost):
+    """A host whose every effect is told to the model."""
+
+    model: Model | None = None
+
+    def spend(self, text: str) -> Run | Differs | Refusal:
+        answer = FakeHost.spend(self, text)
+        if isinstance(answer, Run) and self.model is not None:
+            self.model.runs(text)
+        return answer
+
+
+@dataclass(eq=False, repr=False)
+class Line:
+    """All that processes ask of the hosts. ``far`` is the process that stands for the hosts."""
+
+    loop: Loop
+    chances: Chances
+    model: Model
+    there: FakeHosts
+    far: Process = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.far = self.loop.process("hosts")
+
+    async def talk(self, what: str, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Ask a host for one answer."""
+        me = _living()
+        await asyncio.sleep(self.chances.moment())
+        if self.chances.strikes(Fault.SSH_BEFORE, me.name, what):
+            raise _away()
+        task = self.loop.start(self.far, self._there(what, me, ask), name=what)
+        answer: T | AskfirstError = await _patient(self.loop, task)
+        if self.chances.strikes(Fault.SSH_ANSWER, me.name, what):
+            raise _away()
+        await asyncio.sleep(self.chances.moment())
+        if isinstance(answer, AskfirstError):
+            raise answer
+        return answer
+
+    async def _there(self, what: str, who: Process, ask: Callable[[], Coroutine[Any, Any, T]]) -> T | AskfirstError:
+        self.chances.record.note(who.name, f"> {what}")
+        try:
+            return await ask()
+        except AskfirstError as error:
+            return error
+
+    async def run(self, host: Host, warrant: str, via: Sequence[Host], serial: int) -> AsyncIterator[Progress]:
+        """Send a warrant, and hear how it goes."""
+        me = _living()
+        self.chances.record.note(me.name, "> restart")
+        self.model.sends(warrant, serial, me.name)
+        self.chances.aim(me, *OF_A_PROCESS)
+        await asyncio.sleep(self.chances.moment())
+        if host.name in self.there.down or self.chances.strikes(Fault.SSH_BEFORE, me.name, "restart"):
+            raise _away()
+        is_sent = self.chances.strikes(Fault.SSH_SENT, me.name, "restart")
+        is_late = is_sent and self.chances.strikes(Fault.LATE, me.name)
+        if is_sent and not is_late:
+            raise _lost()
+        heard: asyncio.Queue[Progress | AskfirstError | None] = asyncio.Queue()
+        self.loop.start(self.far, self._run_there(host, warrant, via, heard, is_late=is_late), name="restart")
+        if is_late:
+            raise _lost()
+        while (progress := await heard.get()) is not None:
+            if isinstance(progress, AskfirstError):
+                raise progress
+            if self.chances.strikes(Fault.SSH_MIDDLE, me.name, type(progress).__name__):
+                raise _lost()
+            yield progress
+            await asyncio.sleep(self.chances.moment())
+
+    async def _run_there(
+        self,
+        host: Host,
+        warrant: str,
+        via: Sequence[Host],
+        heard: "asyncio.Queue[Progress | AskfirstError | None]",
+        *,
+        is_late: bool,
+    ) -> None:
+        await asyncio.sleep(self.chances.chance.uniform(0.0, 20.0) if is_late else self.chances.moment())
+        if self.chances.strikes(Fault.TWICE, host.name):
+            self.loop.start(self.far, self._again(host, warrant), name="restart again")
+        try:
+            async for progress in self.there.restart(host, warrant, via):
+                self.chances.record.note(host.name, type(progress).__name__)
+                heard.put_nowait(progress)
+        except Unreachable:
+            heard.put_nowait(_lost())  # it went down when the bytes were on their way: nobody can tell any more
+        except AskfirstError as error:
+            heard.put_nowait(error)
+        heard.put_nowait(None)
+
+    async def _again(self, host: Host, warrant: str) -> None:
+        """Deliver the same bytes once more, some time later."""
+        await asyncio.sleep(self.chances.chance.uniform(0.0, 3.0))
+        self.there.hosts[host.name].spend(warrant)
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedHosts:
+    """The port, as one process has it."""
+
+    line: Line
+
+    async def probe(
+        self,
+        host: Host,
+        services: Sequence[Service],
+        via: Sequence[Host] = (),
+        *,
+        whole: bool = False,
+        git: bool = False,
+    ) -> Facts:
+        return await self.line.talk("probe", lambda: self.line.there.probe(host, services, via, whole=whole, git=git))
+
+    async def restart(
+        self,
+        host: Host,
+        warrant: str,
+        via: Sequence[Host] = (),
+        *,
+        signatures: Sequence[str] = (),
+        serial: int = 0,
+    ) -> AsyncIterator[Progress]:
+        async for progress in self.line.run(host, warrant, via, serial):
+            yield progress
+
+    async def burn(self, host: Host, request_id: str, via: Sequence[Host] = ()) -> Spool:
+        self.line.model.burns(request_id)
+        return await self.line.talk("burn", lambda: self.line.there.burn(host, request_id, via))
+
+    async def result(self, host: Host, request_id: str, via: Sequence[Host] = ()) -> Spool:
+        return await self.line.talk("result", lambda: self.line.there.result(host, request_id, via))
+
+    async def check(self, host: Host, check: Check, via: Sequence[Host] = ()) -> Checked:
+        return await self.line.talk("check", lambda: self.line.there.check(host, check, via))
+
+    def keep(self, host: Host) -> None:
+        """Do nothing: each talk stands for itself."""
+
+    def release(self, host: Host) -> None:
+        """Do nothing."""
+
+
+async def _patient(loop: Loop, task: "asyncio.Task[T | AskfirstError]") -> T | AskfirstError:
+    """Wait for an answer as long as the adapter does."""
+    done, _ = await asyncio.wait({task}, timeout=_TIMEOUT_SECONDS)
+    return task.result() if done else _away()
+
+
+def _living() -> Process:
+    process = PROCESS.get()
+    if process.life is Life.BURIED:
+        raise _away()
+    return process
+
+
+def _away() -> Unreachable:
+    return Unreachable("The host did not answer. Nothing was run.", code="timeout", next_step="Try again.")
+
+
+def _lost() -> Lost:
+    return Lost("The line was lost in the middle of the run.", code="line_lost", next_step="Askfirst finds out.")

@@ -1,0 +1,87 @@
+"""The real flow and store in a simulated world, under some hundreds of seeds; and that the simulator can be believed.
+
+`make simulate` runs as many seeds as one likes. A seed that breaks a rule is named in the failure:
+`python -m tests.simulator.run --seed N --trace` says all that happened in it, line by line.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.simulator.faults import Fault
+from tests.simulator.planted import ActsBeforeItsCommit, ClaimsByReading, TriesAgain
+from tests.simulator.run import run, simulate
+from tests.simulator.template import clean_up
+from tests.simulator.world import Planted
+
+CHUNK = 100
+PLANTED = {
+    "claim by read-then-update": (Planted(worker=ClaimsByReading), "a warrant is sent once"),
+    "act before commit": (Planted(worker=ActsBeforeItsCommit), "log, then act"),
+    "retry on lost connection": (Planted(hosts=TriesAgain), "a warrant is sent once"),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cleaned() -> Iterator[None]:
+    yield
+    clean_up()
+
+
+@pytest.mark.law(6)
+@pytest.mark.law(7)
+@pytest.mark.law(10)
+@pytest.mark.law(12)
+@pytest.mark.threat("G1")
+@pytest.mark.threat("G4")
+@pytest.mark.threat("T9")
+@pytest.mark.threat("T11")
+@pytest.mark.threat("T15")
+@pytest.mark.threat("T20")
+@pytest.mark.parametrize("start", range(0, 3 * CHUNK, CHUNK))
+def test_no_schedule_and_no_fault_breaks_a_rule(start: int) -> None:
+    outcome = run(range(start, start + CHUNK))
+    assert outcome.broken == {}, outcome.line()
+    assert len(outcome.orders) == CHUNK
+    assert {Fault.KILL, Fault.STOP, Fault.COMMIT_UNTOLD, Fault.LINE, Fault.AWAY} <= set(outcome.faults)
+    assert {"succeeded", "not_run", "stale"} <= set(outcome.ends), outcome.ends
+
+
+@pytest.mark.law(6)
+@pytest.mark.law(10)
+@pytest.mark.law(12)
+@pytest.mark.parametrize("bug", list(PLANTED))
+def test_a_planted_bug_is_found_within_a_thousand_seeds(bug: str) -> None:
+    planted, rule = PLANTED[bug]
+    for seed in range(1000):
+        broken = simulate(seed, planted).record.broken
+        if any(each.startswith(rule) for each in broken):
+            print(f"{bug}: found by seed {seed}: {broken[0]}")
+            break
+    else:
+        raise AssertionError(f"{bug} was not found")
+
+
+def test_a_seed_replays_byte_for_byte_whatever_ran_before_it_and_in_another_process() -> None:
+    seeds = range(40, 46)
+    first = [simulate(seed, keeps_lines=True).record for seed in seeds]
+    again = [simulate(seed, keeps_lines=True).record for seed in reversed(seeds)][::-1]
+    assert [each.lines for each in first] == [each.lines for each in again]
+    assert all(len(each.lines) > 100 for each in first)
+    root, environment = Path(__file__).parents[2], {**os.environ, "PYTHONHASHSEED": "4711"}
+    command = [sys.executable, "-m", "tests.simulator.run", "--seed", str(seeds[0])]
+    said = subprocess.run(command, capture_output=True, text=True, cwd=root, env=environment, check=False).stdout
+    assert said.rstrip().endswith(f"trace {first[0].digest}")
+
+
+def test_a_failing_seed_is_named_and_fails_the_same_way_again() -> None:
+    planted = PLANTED["act before commit"][0]
+    outcome = run(range(5), planted)
+    assert outcome.broken
+    for seed, broken in outcome.broken.items():
+        assert simulate(seed, planted).record.broken == broken
+    assert outcome.line().endswith(f"invariants broken {sum(map(len, outcome.broken.values()))}")
