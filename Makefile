@@ -10,7 +10,7 @@ ifeq ($(CI),true)
 EVERYTHING := --lab --browser --no-skips
 endif
 
-.PHONY: demo test test-all lint server bench venv lock clean
+.PHONY: demo test test-all lint server simulate bench venv lock clean
 
 demo: $(VENV)/.runs
 	$(VENV)/bin/askfirst demo
@@ -33,6 +33,13 @@ lint: $(VENV)/.develops
 	$(PY) -m ruff check .
 	$(PY) -m mypy app tests $(wildcard bench/*.py migrations/*.py migrations/*/*.py)
 	$(VENV)/bin/lint-imports
+
+# The real flow and store under seeded schedules and faults. One seed, line by line: see tests/simulator/run.py.
+SEEDS ?= 1000
+JOBS ?= $(shell nproc)
+
+simulate: $(VENV)/.develops
+	$(PY) -m tests.simulator.run --seeds $(SEEDS) --jobs $(JOBS)
 
 bench: $(VENV)/.develops
 	for one in verify click history append audit; do $(PY) -m bench.$$one || exit 1; done
