@@ -154,3 +154,28 @@ def test_nothing_runs_where_the_lock_cannot_be_had(host: Installed, make: Make, 
     record, status = host.decide(make(0))
     assert (record.kind, status) == ("refused", 69)
     assert ran() == 0
+
+
+def test_a_run_that_goes_on_keeps_no_other_waiting(
+    host: Installed, first: Warrant, make: Make, ran: Ran, tmp_path: Path
+) -> None:
+    """The lock is let go before the command begins: it may take an hour, or never end."""
+    go = tmp_path / "go"
+    waits = script(tmp_path, f"while [ ! -e {go} ]; do sleep 0.05; done")
+    long = replace(first, id=new_id(), argv=(waits, *first.argv[1:]))
+    allow(host, long)
+    process = host.begin("restart", "demo")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(build.restart_input("0" * 32, long.text(), level=Level.ENFORCED))
+    process.stdin.close()
+    try:
+        assert process.stdout.readline().startswith(b"askfirst-gate ")
+        assert process.stdout.readline().startswith(b"started ")
+        assert host.decide(make(0))[0].kind == "started"
+        assert ran() == 1
+    finally:
+        go.touch()
+        process.stdout.read()
+        process.stdout.close()
+        process.wait()
