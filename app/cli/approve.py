@@ -36,7 +36,7 @@ def approve(
     *,
     key: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="The key to sign with; else ~/.ssh/id_ed25519_sk or id_ecdsa_sk."),
+        typer.Option(metavar="PATH", help="The key to sign with; else ~/.ssh/id_ed25519_sk, then the agent's."),
     ] = None,
     token: Annotated[str, typer.Option(envvar="ASKFIRST_TOKEN", help="A token that reads; it approves nothing.")] = "",
     as_json: AsJson = False,
@@ -55,10 +55,11 @@ def approve(
         warrant = warrant_of(text, request_id)
         for line in _shown(warrant, text):
             typer.echo(visible(line, 10_000), err=as_json)
-        signer = _signer(key)
-        if not _agrees(warrant, signer, is_quiet=as_json):
-            raise Refused("You did not say yes.", code="not_signed", next_step="Nothing was signed or sent.")
-        armored = _signed(text, signer)
+        with tempfile.TemporaryDirectory(prefix="askfirst-") as folder:
+            signer = _signer(key, Path(folder))
+            if not _agrees(warrant, signer, is_quiet=as_json):
+                raise Refused("You did not say yes.", code="not_signed", next_step="Nothing was signed or sent.")
+            armored = _signed(text, signer, Path(folder) / "warrant")
         told = await _sent(wiring.settings.base_url, warrant.id, armored)
         of = f"{told['approvals']} of {told['approvers']} said yes"
         line = f"{told['short_id']} is {told['state']}: {of}. Your key: {verify(armored, text).fingerprint}"
@@ -126,24 +127,25 @@ def _shown(warrant: Warrant, text: str) -> list[str]:
 
 
 def _agrees(warrant: Warrant, signer: Path, *, is_quiet: bool) -> bool:
-    question = f"Sign {short_digest(warrant.digest)} with {signer}?"
+    what = "the agent's security key" if signer.name == "agent.pub" else signer
+    question = f"Sign {short_digest(warrant.digest)} with {what}?"
     try:
         return typer.confirm(question, default=False, err=is_quiet)
     except typer.Abort:
         return False
 
 
-def _signer(given: Path | None) -> Path:
-    """Return the key's file: the one named, or a security key in its usual place."""
+def _signer(given: Path | None, folder: Path) -> Path:
+    """Return the key's file: the one named, a security key's in its usual place, or one that names the agent's."""
     if given is not None:
         if not given.is_file():
             raise NotFound(f"There is no key {given}.", code="no_key", next_step="Name the file of your key.")
         return given
     usual = [Path.home() / ".ssh" / name for name in _OWN_KEYS]
-    found = next((each for each in usual if each.is_file()), None)
+    found = next((each for each in usual if each.is_file()), None) or _of_the_agent(folder)
     if found is None:
         raise NotFound(
-            f"There is no security key's file {' or '.join(map(str, usual))}.",
+            f"There is no security key's file {' or '.join(map(str, usual))}, and not one alone in the agent.",
             code="no_key",
             next_step="Name yours with --key PATH (its .pub, for a key that ssh-agent holds), or make one:"
             " ssh-keygen -t ed25519-sk -O verify-required; then add its .pub in Settings.",
@@ -151,28 +153,36 @@ def _signer(given: Path | None) -> Path:
     return found
 
 
-def _signed(text: str, signer: Path) -> str:
+def _of_the_agent(folder: Path) -> Path | None:
+    """Return a file that names the only security key that ssh-agent holds, None where there is not exactly one."""
+    asked = ["ssh-add", "-L"]
+    try:
+        held = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.splitlines()
+    except FileNotFoundError:
+        return None
+    keys = [line for line in held if line.startswith("sk-")]
+    if len(keys) != 1:
+        return None
+    file = folder / "agent.pub"
+    file.write_text(keys[0] + "\n", encoding="utf-8")
+    return file
+
+
+def _signed(text: str, signer: Path, file: Path) -> str:
     """Let ssh-keygen sign the text; its touch or PIN is asked for on the terminal. Returns the armored signature."""
-    with tempfile.TemporaryDirectory(prefix="askfirst-") as folder:
-        file = Path(folder) / "warrant"
-        file.write_text(text, encoding="ascii")
-        asked = ["ssh-keygen", "-q", "-Y", "sign", "-n", NAMESPACE, "-f", str(signer), str(file)]
-        try:
-            # Its questions go to the terminal, and so does what it says: standard output is the answer's.
-            done = subprocess.run(asked, stdout=sys.stderr, check=False)
-        except FileNotFoundError as error:
-            raise Refused(
-                "There is no ssh-keygen here.", code="no_ssh_keygen", next_step="Install OpenSSH's client."
-            ) from error
-        made = file.with_suffix(".sig")
-        if done.returncode != 0 or not made.is_file():
-            raise Refused(
-                "ssh-keygen did not sign.",
-                code="not_signed",
-                next_step="Nothing was sent. Try again.",
-            )
-        armored = made.read_text(encoding="ascii")
-    return verify(armored, text).armored
+    file.write_text(text, encoding="ascii")
+    asked = ["ssh-keygen", "-q", "-Y", "sign", "-n", NAMESPACE, "-f", str(signer), str(file)]
+    try:
+        # Its questions go to the terminal, and so does what it says: standard output is the answer's.
+        done = subprocess.run(asked, stdout=sys.stderr, check=False)
+    except FileNotFoundError as error:
+        raise Refused(
+            "There is no ssh-keygen here.", code="no_ssh_keygen", next_step="Install OpenSSH's client."
+        ) from error
+    made = file.with_suffix(".sig")
+    if done.returncode != 0 or not made.is_file():
+        raise Refused("ssh-keygen did not sign.", code="not_signed", next_step="Nothing was sent. Try again.")
+    return verify(made.read_text(encoding="ascii"), text).armored
 
 
 async def _sent(base_url: str, request_id: str, armored: str) -> Any:

@@ -132,6 +132,16 @@ def test_a_person_at_a_terminal_reads_the_warrant_signs_it_and_says_yes(stage: S
     again = stage.at_a_terminal(stage.waiting.id, "--key", str(stage.key), says="y", ASKFIRST_TOKEN=stage.token)
     assert again.returncode == 1
     assert "approved, not waiting" in again.stderr
+    # Where no key is named: none is found, or the agent's only one that somebody has to touch.
+    nothing = stage.at_a_terminal(stage.waiting.id, says="y")
+    assert nothing.returncode == 2
+    assert "ssh-keygen -t ed25519-sk -O verify-required" in nothing.stderr
+    agent = stage.askfirst.folder / "bin" / "ssh-add"
+    agent.parent.mkdir()
+    agent.write_text("#!/bin/sh\necho ssh-ed25519 AAAA plain\necho sk-ssh-ed25519@openssh.com AAAA blue\n")
+    agent.chmod(0o755)
+    held = stage.at_a_terminal(stage.waiting.id, says="n", PATH=f"{agent.parent}:{os.environ['PATH']}")
+    assert "with the agent's security key?" in held.stdout
     other = new_key(stage.askfirst.folder, "other")
     unknown = stage.at_a_terminal(stage.waiting.id, "--key", str(other), says="y", ASKFIRST_TOKEN=stage.token)
     assert "Nobody here has enrolled the key SHA256:" in unknown.stderr
