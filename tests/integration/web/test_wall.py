@@ -125,7 +125,7 @@ async def test_a_form_without_the_sessions_own_token_is_refused(browser: Make, s
 async def test_every_post_needs_a_token_or_is_for_visitors(
     app: FastAPI, browser: Make, world: World, seed: Seed
 ) -> None:
-    for_visitors = {"/sign-in", "/setup/none"}
+    for_visitors = {"/sign-in", "/sign-in/passkey", "/sign-in/passkey/options", "/setup/none"}
     before = await contents(world)
     for who in ("root", "ed", "bo"):
         someone = await browser(who)
