@@ -1,6 +1,7 @@
 """The signer: a process beside the server, as a user of its own, that certifies a key for each sign-in to a host."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import pwd
@@ -32,7 +33,8 @@ def signer(
             task = asyncio.ensure_future(serve(authority, listener, {uid}))
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-            await asyncio.gather(task, return_exceptions=True)
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
     attempt(run)
 

@@ -103,7 +103,7 @@ class _Client(asyncssh.SSHClient):
 
     def _source(self) -> str | None:
         name = self._connection.get_extra_info("sockname") if self._connection and self._is_direct else None
-        return str(name[0]) if name else None
+        return str(name[0]).partition("%")[0] if name else None  # an address of one link only names the link too
 
 
 async def _connect(

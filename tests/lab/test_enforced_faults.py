@@ -16,6 +16,7 @@ import pytest
 from app.core.errors import Unreachable
 from app.core.lifecycle import Request, State
 from app.core.service import HttpCheck
+from app.flow.replica import replica
 from app.gate.kit import LIB
 from tests.lab.flow_world import UNIT, Scene, another_world, aside, runs, scene, spool, when
 from tests.lab.hosts import Lab, LabHost
@@ -106,8 +107,9 @@ class One:
 
     @asynccontextmanager
     async def followed_by_another(self) -> AsyncIterator[None]:
-        """A worker of another process goes on: one that knows nothing but the store."""
-        async with another_world(self.stage.url, self.stage.lab, "two") as world, self.stage.working(world):
+        """The server is started again, and goes on: it knows nothing but the store."""
+        url = self.stage.url
+        async with another_world(url, self.stage.lab, "two") as world, replica(world, url, works=True):
             yield
 
 
