@@ -36,9 +36,14 @@ rm -rf /etc/askfirst /usr/local/lib/askfirst /var/lib/askfirst /etc/ssh/ssh_host
 mkdir -p /etc/ssh /usr/local/bin /usr/local/lib/askfirst /etc/askfirst/approvers
 ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
 ln -sf "$2" /usr/local/bin/supervisorctl
+shift 2
+for each; do ln -s "$(command -v busybox)" "/usr/local/sbin/$each"; done
 echo ready
 exec sleep 100000
 """
+# What the installed part uses besides the shell: with busybox's shell they are busybox's too.
+TOOLS = ("awk", "base64", "cat", "date", "env", "find", "ln", "logger", "ls", "mkdir", "od", "rm", "setsid", "sleep")
+TOOLS += ("sync", "timeout")
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,9 @@ def installed(shell: Sequence[str], folder: Path) -> Iterator[Installed]:
     place.mkdir()
     command = Path(sys.executable).with_name("supervisorctl")
     process = subprocess.Popen(
-        ["unshare", "--mount", "sh", "-c", ENTER, "sh", place, command], stdout=subprocess.PIPE, start_new_session=True
+        ["unshare", "--mount", "sh", "-c", ENTER, "sh", place, command, *(TOOLS if "busybox" in shell else ())],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
     )
     assert process.stdout is not None
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
