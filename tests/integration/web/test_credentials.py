@@ -159,6 +159,7 @@ async def test_keys_change_only_after_a_fresh_proof_of_who_it_is(
     clock.time += 301
     told = await bo.post("/settings/passkeys/options")
     assert (told.status_code, told.json()["code"]) == (403, "step_up_required")
+    assert (await bo.get("/settings")).text.count('id="key-password"') == 1
     for path, form in {
         "/settings/keys": {"ssh_name": "desk", "public_key": ED},
         "/settings/keys/remove": {"key": mine.id},
