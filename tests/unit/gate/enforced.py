@@ -42,8 +42,10 @@ echo ready
 exec sleep 100000
 """
 # What the installed part uses besides the shell: with busybox's shell they are busybox's too.
-TOOLS = ("awk", "base64", "cat", "date", "env", "find", "ln", "logger", "ls", "mkdir", "od", "rm", "setsid", "sleep")
-TOOLS += ("sync", "timeout")
+TOOLS = (
+    *("awk", "base64", "cat", "date", "env", "find", "ln", "logger", "ls", "mkdir", "od", "rm", "setsid", "sleep"),
+    *("sync", "timeout"),
+)
 
 
 @dataclass(frozen=True)
