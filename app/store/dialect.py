@@ -3,7 +3,7 @@
 Nothing else assumes a dialect but the migrations. It opens nothing itself.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol
 
@@ -49,7 +49,7 @@ class Dialect(Protocol):
     async def tell(self, run: Run, topics: Iterable[str]) -> None:
         """Have every process that listens hear these topics, once the transaction is durable."""
 
-    def heard(self, address: URL) -> AsyncIterator[str]:
+    def heard(self, address: URL) -> AsyncGenerator[str, None]:
         """Yield what any process tells, an empty topic where some may have been missed; nothing where one is alone.
 
         Raises one of FAILURES where the line is lost.

@@ -4,8 +4,8 @@ It knows no table. All writes go through ``Database.writer``; the reading side c
 nouns, and what SQLite and PostgreSQL do differently behind ``dialect``.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -74,15 +74,16 @@ class Database:
         await self.engine.dispose()
 
 
-async def heard(url: str) -> AsyncIterator[str]:
+async def heard(url: str) -> AsyncGenerator[str, None]:
     """Yield each topic that another process of this database tells, an empty one where some may have been missed.
 
     It ends at once where one process is alone with its database. Raises Broken where the line is lost: begin anew.
     """
     dialect, address = find(url)
     try:
-        async for topic in dialect.heard(address):
-            yield topic
+        async with aclosing(dialect.heard(address)) as topics:
+            async for topic in topics:
+                yield topic
     except dialect.FAILURES as error:
         raise dialect.explain(error) from error
 

@@ -6,7 +6,7 @@ wait for each other. A writer that was stopped in the middle is ended by the ser
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from typing import Any
@@ -111,7 +111,7 @@ async def tell(run: Callable[..., Awaitable[Iterable[Any]]], topics: Iterable[st
     await run(_NOTIFY, (list(topics),))
 
 
-async def heard(address: URL) -> AsyncIterator[str]:
+async def heard(address: URL) -> AsyncGenerator[str, None]:
     """Yield what any replica tells, and first of all an empty topic: what was told before is not known.
 
     Raises psycopg.Error where the line is lost. Its connection holds a server's place too, so that a database which
@@ -121,8 +121,9 @@ async def heard(address: URL) -> AsyncIterator[str]:
         await connection.execute("SELECT pg_try_advisory_lock_shared(%s, 0)", (_SERVING,))
         await connection.execute("LISTEN askfirst")
         yield ""
-        async for told in connection.notifies():
-            yield told.payload
+        async with contextlib.aclosing(connection.notifies()) as notices:
+            async for told in notices:
+                yield told.payload
 
 
 def _conninfo(address: URL) -> str:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -271,7 +271,7 @@ async def tell(run: Callable[..., Awaitable[Iterable[Any]]], topics: Iterable[st
     """Do nothing: one process serves a file, and tells itself."""
 
 
-async def heard(address: URL) -> AsyncIterator[str]:
+async def heard(address: URL) -> AsyncGenerator[str, None]:
     """Yield nothing: one process serves a file."""
     nothing: tuple[str, ...] = ()
     for topic in nothing:

@@ -102,8 +102,9 @@ async def test_an_address_that_names_no_database_of_ours_is_refused(address: str
     assert refused.value.code == "database_url"
 
 
+@pytest.mark.only("sqlite")
 @pytest.mark.threat("G8")
-async def test_a_second_server_on_the_same_database_is_refused_while_the_first_lives(bare: str) -> None:
+async def test_a_second_server_on_the_same_file_is_refused_while_the_first_lives(bare: str) -> None:
     with lock_for_serving(bare):
         with pytest.raises(Refused, match="Another server") as refused, lock_for_serving(bare):
             pass
