@@ -82,6 +82,10 @@ door() {
         ;;
     *) refuse 78 "the door was started with words that it does not know" ;;
     esac
+    answer
+}
+
+answer() {
     [ ${#asked} -le 100 ] || refuse 64 'this is longer than anything that can be asked here'
     case $may:$asked in
     *:) refuse 64 'there is no shell here' ;;
