@@ -125,14 +125,7 @@ af_restart() {
     [ ! -e "$AF_SPOOL/$AF_ID" ] || { af_refuse spent; return; }
     AF_ALL_CLAIMS="$AF_SERVICE $AF_MANAGER $AF_UNIT $AF_RUN_AS - $(af_config $AF_ARGV) -"
     af_now=$(af_identity)$AF_NEWLINE
-    if [ "$af_now" != "$af_warranted" ]; then
-        af_note "refused $AF_STATUS: the service is not what the warrant says"
-        IFS=$AF_NEWLINE
-        for af_line in $af_now; do af_say "differs line=$(unset IFS; af_escaped "$af_line")"; done
-        unset IFS
-        [ -n "${af_now%"$AF_NEWLINE"}" ] || af_say 'differs line=-'
-        return
-    fi
+    [ "$af_now" = "$af_warranted" ] || { af_differs; return; }
     af_alive=''
     IFS=$AF_NEWLINE
     for af_line in $af_now; do
@@ -158,6 +151,15 @@ af_restart() {
         af_end
     }
     exit
+}
+
+# What the service is at this moment, where that is not what the warrant says.
+af_differs() {
+    af_note "refused $AF_STATUS: the service is not what the warrant says"
+    IFS=$AF_NEWLINE
+    for af_line in $af_now; do af_say "differs line=$(unset IFS; af_escaped "$af_line")"; done
+    unset IFS
+    [ -n "${af_now%"$AF_NEWLINE"}" ] || af_say 'differs line=-'
 }
 
 # The runner's own refusal.
