@@ -11,24 +11,25 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from app.core.errors import Conflict
+from app.store.dialect import Dialect
 from app.store.engine import Database
 from app.store.log import Tx
 
 # A lease that ends later than any that is given now was given before the clock was set back.
 _SLACK_SECONDS = 60.0
-_HELD = "SELECT subject FROM leases WHERE until > {clock} AND until <= {clock} + ?"
+_HELD = "SELECT subject FROM leases WHERE until > CLOCK AND until <= CLOCK + ?"
 _TAKE = """
-INSERT INTO leases (subject, worker, fence, until) VALUES (?, ?, 1, {clock} + ?)
+INSERT INTO leases (subject, worker, fence, until) VALUES (?, ?, 1, CLOCK + ?)
 ON CONFLICT (subject) DO UPDATE SET worker = excluded.worker, fence = leases.fence + 1, until = excluded.until
 WHERE leases.until <= excluded.until - ? OR leases.until > excluded.until + ?
 RETURNING fence
 """
 _RENEW = """
-UPDATE leases SET until = {clock} + ?
-WHERE subject = ? AND worker = ? AND fence = ? AND until > {clock}
+UPDATE leases SET until = CLOCK + ?
+WHERE subject = ? AND worker = ? AND fence = ? AND until > CLOCK
 RETURNING fence
 """
-_HOLDS = "SELECT 1 FROM leases WHERE subject = ? AND worker = ? AND fence = ? AND until > {clock}"
+_HOLDS = "SELECT 1 FROM leases WHERE subject = ? AND worker = ? AND fence = ? AND until > CLOCK"
 _GIVE_BACK = "UPDATE leases SET until = 0 WHERE subject = ? AND worker = ? AND fence = ?"
 _FORGET = "DELETE FROM leases WHERE subject = ? AND until = 0"
 _CLEAR = "UPDATE leases SET until = 0"
@@ -43,19 +44,24 @@ class Lease:
     fence: int
 
 
+def _timed(dialect: Dialect, statement: str) -> str:
+    """Return a statement with the database's own clock in it."""
+    return statement.replace("CLOCK", dialect.CLOCK)
+
+
 async def held(db: Database, now: float, seconds: float) -> set[str]:
     """Return what is held now, by whomever; ``seconds`` is how long a lease lasts."""
     async with db.read() as connection:
         run = await db.dialect.fast(connection)
-        clock = db.dialect.CLOCK
-        return {subject for (subject,) in await run(_HELD.format(clock=clock), (now, now, seconds + _SLACK_SECONDS))}
+        rows = await run(_timed(db.dialect, _HELD), (now, now, seconds + _SLACK_SECONDS))
+        return {subject for (subject,) in rows}
 
 
 async def take(db: Database, subjects: Sequence[str], worker: str, *, now: float, seconds: float) -> list[Lease]:
     """Take what of these is free, for so many seconds, and return the leases that were got."""
 
     async def change(tx: Tx) -> list[Lease]:
-        statement = _TAKE.format(clock=tx.dialect.CLOCK)
+        statement = _timed(tx.dialect, _TAKE)
         got = []
         for subject in subjects:
             values = (subject, worker, now, seconds, seconds, _SLACK_SECONDS)
@@ -70,7 +76,7 @@ async def renew(db: Database, leases: Iterable[Lease], *, now: float, seconds: f
     kept = list(leases)
 
     async def change(tx: Tx) -> set[Lease]:
-        statement = _RENEW.format(clock=tx.dialect.CLOCK)
+        statement = _timed(tx.dialect, _RENEW)
         lost = set()
         for each in kept:
             values = (now, seconds, each.subject, each.worker, each.fence, now)
@@ -118,7 +124,7 @@ def fenced(db: Database, lease: Lease, now: Callable[[], float]) -> Database:
 
     async def guard(tx: Tx) -> None:
         values = (lease.subject, lease.worker, lease.fence, now())
-        if not list(await tx.run(_HOLDS.format(clock=tx.dialect.CLOCK), values)):
+        if not list(await tx.run(_timed(tx.dialect, _HOLDS), values)):
             raise Conflict(
                 "Another worker has taken this over: what this one found came too late.",
                 code="lease_lost",
