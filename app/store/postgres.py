@@ -38,6 +38,7 @@ TAMPERING: tuple[tuple[str, ...], ...] = (
 )
 
 _SERVING, _MIGRATING = 0x61736B31, 0x61736B32  # two numbers of our own for advisory locks
+_BE_ALONE, _BE_ONE_OF_MANY = "SELECT pg_try_advisory_lock(%s, 0)", "SELECT pg_try_advisory_lock_shared(%s, 0)"
 _NOTIFY = "SELECT pg_notify('askfirst', topic) FROM unnest(?::text[]) AS topic"
 _LOCAL = frozenset({"", "localhost", "127.0.0.1", "::1"})
 # Seconds. A dead line is noticed within a quarter of a minute, whatever the system's own patience is.
@@ -96,8 +97,7 @@ def serving(address: URL, *, alone: bool) -> Iterator[None]:
     except psycopg.Error as error:
         raise explain(error) from error
     with contextlib.closing(connection):
-        lock = "pg_try_advisory_lock" if alone else "pg_try_advisory_lock_shared"
-        if connection.execute(f"SELECT {lock}(%s, 0)", (_SERVING,)).fetchone() != (True,):
+        if connection.execute(_BE_ALONE if alone else _BE_ONE_OF_MANY, (_SERVING,)).fetchone() != (True,):
             raise Refused(
                 "Servers use this database now." if alone else "Somebody moves or restores this database now.",
                 code="already_serving",
@@ -118,7 +118,7 @@ async def heard(address: URL) -> AsyncGenerator[str, None]:
     was away for a moment still knows that it is served.
     """
     async with await psycopg.AsyncConnection.connect(_conninfo(address), autocommit=True, **_CONNECT) as connection:
-        await connection.execute("SELECT pg_try_advisory_lock_shared(%s, 0)", (_SERVING,))
+        await connection.execute(_BE_ONE_OF_MANY, (_SERVING,))
         await connection.execute("LISTEN askfirst")
         yield ""
         async with contextlib.aclosing(connection.notifies()) as notices:
