@@ -174,6 +174,15 @@ def test_rows_that_were_changed_cut_or_moved_are_named(bundle: Bundle) -> None:
     def reworded(rows: list[Any]) -> None:
         rows[0]["body"] = rows[0]["body"].replace("pypnm-gui", "pypnm-gux")
 
+    def renumbered(rows: list[Any]) -> None:
+        rows[-1]["seq"] += 7
+
+    def respaced(rows: list[Any]) -> None:
+        body = json.dumps(json.loads(rows[-1]["body"]))
+        rows[-1] |= {"body": body, "hash": link(bytes.fromhex(rows[-1]["prev"]), body.encode()).hex()}
+
+    for change in (renumbered, respaced):
+        assert "are not those of an event" in broken(check(written(rows_changed(bundle, change))))[0]
     for change in (reworded, lambda rows: rows.pop(1), lambda rows: rows.reverse(), lambda rows: rows.append(rows[0])):
         assert broken(check(written(rows_changed(bundle, change))))
     assert broken(check(written({**bundle, "request": "01JF3W6V9Q0Z7E5M2T8X4K1B6N"})))
