@@ -275,24 +275,20 @@ difference() {
         echo 'is no plain file'
     elif [ "$(stat -c '%u:%g:%a' "$2")" != "0:0:$1" ]; then
         echo "has another owner or mode ($(stat -c '%u:%g:%a' "$2"), not 0:0:$1)"
-    elif ! text "$2" | cmp -s - "$2"; then
+    elif ! text "$2" 2>/dev/null | cmp -s - "$2"; then
         echo 'has another content'
     fi
 }
 
-# sshd's whole configuration with these settings in it, as they would be read.
+# By themselves: what is there now may be what has to be mended.
 sshd_takes() {
     grep -qi '^[[:space:]]*include[[:space:]].*/sshd_config\.d/\*\.conf' /etc/ssh/sshd_config ||
         refuse "/etc/ssh/sshd_config does not include /etc/ssh/sshd_config.d/*.conf: add that line at its top."
-    trial=/etc/ssh/sshd_config.d/.askfirst-trial
-    printf 'Include %s\nInclude /etc/ssh/sshd_config\n' "$1" >"$trial"
-    sshd -t -f "$trial"
-    taken=$?
-    rm -f "$trial"
-    return "$taken"
+    sshd -t -f "$1"
 }
 
 reload() {
+    sshd -t || refuse "sshd's settings as a whole are not in order ('sshd -t' says why): mend them, then run this again."
     for how in 'systemctl reload ssh' 'systemctl reload sshd' 'service ssh reload' 'service sshd reload'; do
         # shellcheck disable=SC2086  # words are wanted
         if $how >/dev/null 2>&1; then done_ 'told sshd to read its settings again'; return; fi

@@ -154,34 +154,11 @@ async def test_an_open_host_goes_to_enforced_and_back_by_the_words_of_the_readme
     assert taken.returncode == 0, taken.stderr
     assert "what is spent stays spent" in README
     assert "left /var/lib/askfirst/runs" in taken.stdout
-    assert [line for line in tree(stage.lab) if "/var/lib/askfirst" not in line and line not in before] == []
-    assert [line for line in before if line not in tree(stage.lab)] == []
+    after = [line for line in tree(stage.lab) if " /var/lib/askfirst" not in line]
+    assert after == [line for line in before if " /var/lib/askfirst" not in line]
     await stage.register(UNIT, host=entry)
     assert (await type_(verify)).returncode == 0
     await restart(stage)
-
-
-async def test_a_host_that_was_never_open_is_looked_at_first_and_restarted_by_its_second_kit(
-    stage: Scene, tmp_path: Path
-) -> None:
-    """Nobody has to let Askfirst become root there, not even once: the account does not even exist before."""
-    desk, host = Desk(tmp_path, stage.lab), stage.lab
-    before = tree(host)
-    entry = pinned(host, user="asker", level=Level.ENFORCED, sudo=False)
-    await stage.register(UNIT, host=entry)
-    show, check, install, verify = told("The kit of a host")
-    type_ = lambda line: asyncio.to_thread(desk.types, line.replace("pypnm-gui", UNIT.name))  # noqa: E731
-    first = await type_(show)
-    assert "may look at alpha and restart nothing there" in first.stderr
-    assert [(await type_(line)).returncode for line in (check, install)] == [1, 0]
-    proved = await type_(verify)
-    assert proved.returncode == 0, proved.stdout
-    assert UNIT.name not in host.run(["cat", f"{ETC}/restarts"]).out
-    assert [(await type_(line)).returncode for line in (show, check, install, check)] == [0, 1, 0, 0]
-    await restart(stage)
-    assert (await type_(told("The open way in")[-1])).returncode == 0
-    assert [line for line in tree(host) if "/var/lib/askfirst" not in line and line not in before] == []
-    assert host.run(["id", "asker"], check=False).status != 0
 
 
 def test_a_second_run_changes_nothing_and_neither_does_a_check(host: LabHost) -> None:
@@ -234,7 +211,7 @@ REFUSALS = {
         f"{HOME}/.ssh/rc was not",
     ),
     "keys elsewhere": (
-        "echo 'AuthorizedKeysFile /etc/ssh/keys/%u' >/etc/ssh/sshd_config.d/aa.conf",
+        "printf 'Match User askfirst\\nAuthorizedKeysFile /etc/ssh/keys/%%u\\n' >/etc/ssh/sshd_config.d/aa.conf",
         "rm /etc/ssh/sshd_config.d/aa.conf",
         "sshd does not go by 'AuthorizedKeysFile .ssh/authorized_keys' for askfirst",
     ),
@@ -298,9 +275,7 @@ echo >>/run/moved
 def test_cut_off_at_any_file_it_leaves_no_hole_and_the_next_run_ends_it(host: LabHost, cut_at: int) -> None:
     """From the open way in: as it was, or closed, and never anything else; then whole."""
     kit = values(host)
-    host.run(
-        f"printf %s {shlex.quote(CUT)} >/usr/local/sbin/mv; chmod 755 /usr/local/sbin/mv; echo {cut_at} >/run/cut-at"
-    )
+    host.run(f"printf %s {shlex.quote(CUT)} >/usr/local/sbin/mv; chmod 755 /usr/local/sbin/mv; echo {cut_at} >/run/at")
     try:
         assert sh(host, kit).status != 0
     finally:
@@ -365,3 +340,26 @@ def test_the_off_switch_and_sudoers_of_others_are_left_alone(host: LabHost) -> N
     assert (host.root / f"{ETC}/disabled".lstrip("/")).exists()
     assert (host.root / SUDOERS.lstrip("/")).stat().st_mode & 0o777 == 0o440
     host.run(f"rm {ETC}/disabled")
+
+
+async def test_a_host_that_was_never_open_is_looked_at_first_and_restarted_by_its_second_kit(
+    stage: Scene, tmp_path: Path
+) -> None:
+    """Nobody has to let Askfirst become root there, not even once: the account does not even exist before."""
+    desk, host = Desk(tmp_path, stage.lab), stage.lab
+    before = tree(host)
+    entry = pinned(host, user="asker", level=Level.ENFORCED, sudo=False)
+    await stage.register(UNIT, host=entry)
+    show, check, install, verify = told("The kit of a host")
+    type_ = lambda line: asyncio.to_thread(desk.types, line.replace("pypnm-gui", UNIT.name))  # noqa: E731
+    first = await type_(show)
+    assert "may look at alpha and restart nothing there" in first.stderr
+    assert [(await type_(line)).returncode for line in (check, install)] == [1, 0]
+    proved = await type_(verify)
+    assert proved.returncode == 0, proved.stdout
+    assert UNIT.name not in host.run(["cat", f"{ETC}/restarts"]).out
+    assert [(await type_(line)).returncode for line in (show, check, install, check)] == [0, 1, 0, 0]
+    await restart(stage)
+    assert (await type_(told("The open way in")[-1])).returncode == 0
+    assert [line for line in tree(host) if " /var/lib/askfirst" not in line and line not in before] == []
+    assert host.run(["id", "asker"], check=False).status != 0
