@@ -61,7 +61,7 @@ class Fault:
                 raise error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FaultyDatabase(Database):
     """The real database, but for the one call."""
 
@@ -76,7 +76,7 @@ class FaultyDatabase(Database):
     async def write(self, change: Callable[[Tx], Awaitable[T]]) -> T:
         self.fault.before("write", _full())
         result = await Database.write(self, change)
-        self.fault.after(_full())
+        self.fault.after(_silent())
         return result
 
 
@@ -142,12 +142,16 @@ class FaultyHosts:
 
 def faulty(world: World, fault: Fault) -> World:
     """Return the same world, in which one call fails."""
-    db = FaultyDatabase(world.db.engine, world.db.writer, fault)
+    db = FaultyDatabase(engine=world.db.engine, writer=world.db.writer, guard=world.db.guard, fault=fault)
     return replace(world, db=db, hosts=FaultyHosts(world.hosts, fault))
 
 
 def _full() -> Broken:
     return Broken("The disk is full.", code="disk_full", next_step="Free space on it.")
+
+
+def _silent() -> Broken:
+    return Broken("The database does not answer.", code="store_away", next_step="Look what stands there.")
 
 
 def _away() -> Unreachable:

@@ -28,7 +28,7 @@ T = TypeVar("T")
 UNIT = "lab:pypnm-gui"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Meddled(Database):
     """The real database; something else is written just before the next write of whoever holds this one."""
 
@@ -41,7 +41,9 @@ class Meddled(Database):
 
 
 def meddled(world: World, first: Callable[[], Awaitable[None]]) -> World:
-    return replace(world, db=Meddled(world.db.engine, world.db.writer, [first]))
+    return replace(
+        world, db=Meddled(engine=world.db.engine, writer=world.db.writer, guard=world.db.guard, first=[first])
+    )
 
 
 async def entries(stage: Stage, *hosts: Host, of: Sequence[Service] | None = None) -> None:
