@@ -30,7 +30,7 @@ from tests.simulator.template import APPROVERS, EXPIRES_SECONDS, clean_up, copie
 from tests.simulator.world import Planted, Stage
 
 _MOST_SECONDS = 400.0
-_BATCH = 50
+_BATCH, _SAID_EVERY = 50, 1000
 
 
 @dataclass
@@ -198,6 +198,11 @@ def _many(seeds: int, jobs: int) -> int:
             outcome.add(each)
             for seed, broken in each.broken.items():
                 print(f"seed {seed}: {'; '.join(broken[:3])}", flush=True)
+            if outcome.seeds % _SAID_EVERY == 0 and outcome.seeds < seeds:
+                print(
+                    f"… {outcome.seeds} of {seeds}, invariants broken {sum(map(len, outcome.broken.values()))}",
+                    flush=True,
+                )
     ends = ", ".join(f"{end} {number}" for end, number in outcome.ends.most_common())
     print(f"{seeds / (time.monotonic() - began):.1f} seeds a second; requests that ended as: {ends}")
     print(outcome.line())

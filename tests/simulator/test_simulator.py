@@ -7,7 +7,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ import pytest
 from tests.simulator.faults import Fault
 from tests.simulator.planted import ActsBeforeItsCommit, ClaimsByReading, TriesAgain
 from tests.simulator.run import run, simulate
-from tests.simulator.template import clean_up
 from tests.simulator.world import Planted
 
 CHUNK = 100
@@ -24,12 +22,6 @@ PLANTED = {
     "act before commit": (Planted(worker=ActsBeforeItsCommit), "log, then act"),
     "retry on lost connection": (Planted(hosts=TriesAgain), "a warrant is sent once"),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _cleaned() -> Iterator[None]:
-    yield
-    clean_up()
 
 
 @pytest.mark.law(6)
