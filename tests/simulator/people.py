@@ -40,7 +40,10 @@ class Story:
         if self._has(Fault.FREEZE):
             deeds.append(self._freeze("bo"))
         me = stage.loop.process(f"people-{self.key}")
-        await asyncio.wait([stage.loop.start(me, each, name="person") for each in deeds], timeout=90.0)
+        await asyncio.wait([stage.loop.start(me, each, name="person") for each in deeds], timeout=60.0)
+        until = stage.loop.time() + stage.chance.uniform(5.0, 40.0)
+        while stage.loop.time() < until and not stage.is_at_rest():
+            await asyncio.sleep(0.5)
 
     async def nudge(self) -> None:
         """Say yes once more to what still waits, now that nothing is broken, and let a second go by."""
