@@ -49,7 +49,7 @@ _PATIENCE = 180.0
 class Replica:
     """One `askfirst serve`, the whole of it, in a process of its own."""
 
-    def __init__(self, number: int, folder: Path, host: LabHost, url: str) -> None:
+    def __init__(self, number: int, folder: Path, host: LabHost, url: str, lease_seconds: float) -> None:
         self.number = number
         self._folder = folder / f"replica-{number}"
         self._folder.mkdir(mode=0o700)
@@ -58,7 +58,7 @@ class Replica:
         self._environment = {
             **environment(self._folder, host, self.port),
             "ASKFIRST_DATABASE_URL": url,
-            "ASKFIRST_LEASE_SECONDS": str(LEASE_SECONDS),
+            "ASKFIRST_LEASE_SECONDS": str(lease_seconds),
             "ASKFIRST_SETTLE_TIMEOUT_SECONDS": "20",
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -263,8 +263,10 @@ def starts(host: LabHost, service: Service) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def fleet(host: LabHost, folder: Path, cluster: Cluster, seed: int, number: int = 3) -> AsyncIterator[Fleet]:
-    """Some replicas that serve one fresh database, over a host with four services."""
+async def fleet(
+    host: LabHost, folder: Path, cluster: Cluster, seed: int, lease_seconds: float = LEASE_SECONDS
+) -> AsyncIterator[Fleet]:
+    """Three replicas that serve one fresh database, over a host with four services."""
     await asyncio.to_thread(host.run, MAKE_SERVICES)
     url = cluster.place()
     cluster.create(url)
@@ -273,7 +275,8 @@ async def fleet(host: LabHost, folder: Path, cluster: Cluster, seed: int, number
         for name in ("bo", "cy", *(f"asker-{number}" for number in range(ASKERS))):
             await stage.add(name)
         await stage.register(*SERVICES)
-        made = Fleet(stage, cluster, [Replica(each, folder, host, url) for each in range(number)], random.Random(seed))
+        replicas = [Replica(each, folder, host, url, lease_seconds) for each in range(3)]
+        made = Fleet(stage, cluster, replicas, random.Random(seed))
         for each in made.replicas:
             each.start()
         try:
