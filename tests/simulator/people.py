@@ -42,7 +42,9 @@ class Story:
         me = stage.loop.process(f"people-{self.key}")
         await asyncio.wait([stage.loop.start(me, each, name="person") for each in deeds], timeout=60.0)
         until = stage.loop.time() + stage.chance.uniform(5.0, 40.0)
-        while stage.loop.time() < until and not stage.is_at_rest():
+        while True:
+            if stage.loop.time() >= until or stage.is_at_rest():
+                return
             await asyncio.sleep(0.5)
 
     async def nudge(self) -> None:
