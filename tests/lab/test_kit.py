@@ -6,7 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,10 +95,12 @@ class Desk:
         self.environment["ASKFIRST_KIT_COOLDOWN_SECONDS"] = "0"  # the spool outlives a kit, and with it what it counts
         self.environment["PATH"] = f"{folder / 'bin'}:{self.environment['PATH']}"
 
-    def types(self, line: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["sh", "-c", line], cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+    async def types(self, line: str) -> subprocess.CompletedProcess[str]:
+        typed = ["sh", "-c", line.replace("pypnm-gui", UNIT.name)]
+        run = lambda: subprocess.run(  # noqa: E731
+            typed, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
         )
+        return await asyncio.to_thread(run)
 
 
 def told(heading: str) -> list[str]:
@@ -108,7 +110,7 @@ def told(heading: str) -> list[str]:
 
 
 @pytest.fixture
-async def stage(host: LabHost, tmp_path: Path) -> object:
+async def stage(host: LabHost, tmp_path: Path) -> AsyncIterator[Scene]:
     async with scene(host, tmp_path, UNIT) as made:
         yield made
 
@@ -125,40 +127,39 @@ async def restart(stage: Scene) -> None:
 @pytest.mark.law(6)
 async def test_an_open_host_goes_to_enforced_and_back_by_the_words_of_the_readme(stage: Scene, tmp_path: Path) -> None:
     desk, before = Desk(tmp_path, stage.lab), tree(stage.lab)
-    type_ = lambda line: asyncio.to_thread(desk.types, line.replace("pypnm-gui", UNIT.name))  # noqa: E731
     show, check, install, verify = told("The kit of a host")
     (*_, remove) = told("The open way in")
     entry: Host = pinned(stage.lab)
-    assert (await type_(verify)).returncode == 0
+    assert (await desk.types(verify)).returncode == 0
 
-    printed = await type_(show)
+    printed = await desk.types(show)
     assert printed.returncode == 0, printed.stderr
     assert printed.stdout == ""
     assert "write level: enforced and take out sudo: true in the registry" in printed.stderr
-    assert (await type_(check)).returncode == 1
-    installed = await type_(install)
+    assert (await desk.types(check)).returncode == 1
+    installed = await desk.types(install)
     assert installed.returncode == 0, installed.stderr
-    assert (await type_(check)).stdout.startswith("alpha is as the kit says")
-    between = await type_(verify)
+    assert (await desk.types(check)).stdout.startswith("alpha is as the kit says")
+    between = await desk.types(verify)
     assert between.returncode == 2
     assert between.stdout.startswith("BLIND")
     assert "Set the level of alpha to enforced" in between.stdout
 
     await stage.register(UNIT, host=replace(entry, level=Level.ENFORCED, sudo=False))
-    assert (await type_(verify)).returncode == 0, (await type_(verify)).stdout
+    assert (await desk.types(verify)).returncode == 0, (await desk.types(verify)).stdout
     await restart(stage)
-    assert (await type_(show)).returncode == 0
-    assert (await type_(check)).returncode == 0
+    assert (await desk.types(show)).returncode == 0
+    assert (await desk.types(check)).returncode == 0
     assert as_askfirst(stage.lab, "sudo -n sh -s").status == 64
 
-    taken = await type_(remove)
+    taken = await desk.types(remove)
     assert taken.returncode == 0, taken.stderr
     assert "what is spent stays spent" in README
     assert "left /var/lib/askfirst/runs" in taken.stdout
     after = [line for line in tree(stage.lab) if " /var/lib/askfirst" not in line]
     assert after == [line for line in before if " /var/lib/askfirst" not in line]
     await stage.register(UNIT, host=entry)
-    assert (await type_(verify)).returncode == 0
+    assert (await desk.types(verify)).returncode == 0
     await restart(stage)
 
 
@@ -352,15 +353,14 @@ async def test_a_host_that_was_never_open_is_looked_at_first_and_restarted_by_it
     entry = pinned(host, user="asker", level=Level.ENFORCED, sudo=False)
     await stage.register(UNIT, host=entry)
     show, check, install, verify = told("The kit of a host")
-    type_ = lambda line: asyncio.to_thread(desk.types, line.replace("pypnm-gui", UNIT.name))  # noqa: E731
-    first = await type_(show)
+    first = await desk.types(show)
     assert "may look at alpha and restart nothing there" in first.stderr
-    assert [(await type_(line)).returncode for line in (check, install)] == [1, 0]
-    proved = await type_(verify)
+    assert [(await desk.types(line)).returncode for line in (check, install)] == [1, 0]
+    proved = await desk.types(verify)
     assert proved.returncode == 0, proved.stdout
     assert UNIT.name not in host.run(["cat", f"{ETC}/restarts"]).out
-    assert [(await type_(line)).returncode for line in (show, check, install, check)] == [0, 1, 0, 0]
+    assert [(await desk.types(line)).returncode for line in (show, check, install, check)] == [0, 1, 0, 0]
     await restart(stage)
-    assert (await type_(told("The open way in")[-1])).returncode == 0
+    assert (await desk.types(told("The open way in")[-1])).returncode == 0
     assert [line for line in tree(host) if " /var/lib/askfirst" not in line and line not in before] == []
     assert host.run(["id", "asker"], check=False).status != 0
