@@ -106,7 +106,8 @@ class Facts:
 
     ``own`` holds each manager's own records, ``identity`` the identity lines per service name, both as the gate printed
     them. ``asked`` names the services that the probe was asked about. ``gate`` is the digest of the gate that answered,
-    ``level`` what it says of its host: ``open``, ``enforced`` or ``sealed``.
+    ``level`` what it says of its host: ``open``, ``enforced`` or ``sealed``. ``permitted`` are the restarts that the
+    host's own table allows, each ``SERVICE MANAGER UNIT ACTION USER ARGV…``; None where it has no table.
     """
 
     boot: str
@@ -126,6 +127,7 @@ class Facts:
     blind: tuple[Blind, ...] = ()
     asked: tuple[str, ...] = ()
     level: str = "open"
+    permitted: frozenset[str] | None = None
 
     def chain(self, pid: int) -> tuple[Process, ...]:
         """Return the process and its ancestors, nearest first, as far as they were seen."""

@@ -62,6 +62,7 @@ def _facts(
         taken_at=taken_at,
         gate=header.fields["gate"],
         level=header.get("level", Level.OPEN),
+        permitted=_permitted(header.get("level", Level.OPEN), by_kind["permitted"]),
         processes=_once(((process.pid, process) for process in map(_process, by_kind["process"])), "process"),
         listeners=_listeners(by_kind["listen"], by_kind["holder"]),
         own=MappingProxyType({manager: tuple(found) for manager, found in own.items()}),
@@ -71,6 +72,10 @@ def _facts(
         blind=tuple(map(_blind, by_kind["blind"])),
         asked=asked,
     )
+
+
+def _permitted(level: str, records: Sequence[Record]) -> frozenset[str] | None:
+    return None if level == Level.OPEN else frozenset(record.fields["line"] for record in records)
 
 
 def _process(record: Record) -> Process:

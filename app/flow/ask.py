@@ -213,7 +213,20 @@ async def _warrant(world: World, request: Request, seen: Look, rule: Rule, proof
         evidence=proof.commitment,
     )
     warrant.text()
+    _in_table(warrant, seen)
     return warrant
+
+
+def _in_table(warrant: Warrant, seen: Look) -> None:
+    """Raise Refused where the host's own table lacks this: nobody need be asked for what the host then refuses."""
+    entry = (warrant.service, warrant.manager, warrant.unit, warrant.action, warrant.argv_user, *warrant.argv)
+    permitted = seen.facts.permitted if seen.facts else None
+    if warrant.argv and permitted is not None and " ".join(entry) not in permitted:
+        raise Refused(
+            f"The kit on {warrant.host} does not list this {warrant.action} of {warrant.service}, and would refuse it.",
+            code="not_in_table",
+            next_step=f"Print the kit again (`askfirst host kit {warrant.host}`); the host's administrator runs it.",
+        )
 
 
 async def _wait(

@@ -104,6 +104,21 @@ af_read_host() {
     [ -n "$AF_HOST" ] && [ -n "$AF_LEVEL" ] && [ -n "$AF_PER_HOUR" ] && [ -n "$AF_PLAIN" ]
 }
 
+# Tells each restart of the table as a record `permitted line=…`: what is not there need not be asked for.
+af_tell_permitted() {
+    af_is_own "$AF_ETC/restarts" || return 0
+    while IFS= read -r af_entry; do
+        case $af_entry in '' | '#'* | *[!A-Za-z0-9@._:/=+,\ \\-]*) continue ;; esac
+        # shellcheck disable=SC2086  # words are wanted
+        set -- $af_entry
+        [ $# -ge 8 ] || continue
+        af_text=$1%20$2%20$3%20$4%20$5
+        shift 7
+        for af_value; do af_text=$af_text%20$af_value; done
+        af_say "permitted line=$af_text"
+    done <"$AF_ETC/restarts"
+}
+
 af_permitted() {
     export AF_SERVICE AF_COOLDOWN AF_PER_HOUR
     AF_STATUS=78

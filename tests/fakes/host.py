@@ -8,7 +8,7 @@ reboot, pull.
 import hashlib
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -86,6 +86,7 @@ class FakeHost:
     edited_at: int = 1_760_000_000
     boot: str = ""
     gate: str = ""
+    permitted: frozenset[str] | None = None
     blind: tuple[tuple[str, str], ...] = ()
     next_exit: int = 0
     next_output: bytes | None = None
@@ -206,7 +207,7 @@ class FakeHost:
         told = list(self._records(services))
         pushed = {"changed": "0", "untracked": "0", "ahead": "0", "upstream": "origin/main"} if git else {}
         told = [Record(each.kind, {**each.fields, **pushed}) if each.kind == "code" else each for each in told]
-        return facts(told, taken_at, services)
+        return replace(facts(told, taken_at, services), permitted=self.permitted)
 
     def spend(self, text: str) -> Run | Differs | Refusal:
         """Take a warrant's text as the gate does: compare, spend, start. Raises nothing."""

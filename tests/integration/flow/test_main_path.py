@@ -42,6 +42,20 @@ async def test_a_claim_that_the_host_does_not_prove_never_waits_for_anybody(stag
         await stage.approve(blocked)
 
 
+@pytest.mark.law(3)
+async def test_nobody_is_asked_for_what_the_host_s_own_table_would_refuse(stage: Stage) -> None:
+    stage.alpha.permitted = frozenset(
+        {"pypnm-gui supervisor lab:pypnm-gui restart root supervisorctl restart lab:other"}
+    )
+    blocked = await stage.waiting()
+    proof = await evidence.of(stage.db, blocked)
+    assert (blocked.state, blocked.verdict) == (State.BLOCKED, "BLIND")
+    assert proof is not None
+    assert "askfirst host kit alpha" in proof.verdict.next_step
+    stage.alpha.permitted |= {"pypnm-gui supervisor lab:pypnm-gui restart root supervisorctl restart lab:pypnm-gui"}
+    assert (await stage.waiting()).state is State.WAITING
+
+
 async def test_a_host_that_is_down_blocks_with_a_next_step(stage: Stage) -> None:
     stage.hosts.down.add("alpha")
     blocked = await stage.waiting()

@@ -45,6 +45,15 @@ def test_it_probes_and_says_its_digest_and_its_level(host: Installed, supervised
     assert host.said() == [], "sudo writes a line for each already"
 
 
+def test_a_probe_tells_what_the_table_allows(host: Installed, make: Make, supervised: Service) -> None:
+    one = make("supervisorctl", "restart", "lab:gui")
+    allow(host, one)
+    words = (one.service, one.manager, one.unit, one.action, one.argv_user, *one.argv)
+    assert host.probe(supervised).permitted == frozenset({" ".join(words)})
+    host.write("/etc/askfirst/restarts", "demo supervisor\ndemo * a b c 0 0 $(reboot)\n")
+    assert host.probe(supervised).permitted == frozenset()
+
+
 @pytest.mark.law(6)
 def test_what_the_table_allows_runs_once_and_the_log_says_so_before(host: Installed, make: Make) -> None:
     one = make()
