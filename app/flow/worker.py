@@ -38,8 +38,13 @@ class Pause:
     """Until when a request is left alone, as long as it stands at this version, and how often it was tried there."""
 
     version: int
+    since: float
     until: float
     tries: int = 1
+
+    def holds(self, now: float) -> bool:
+        """Whether it is not over. One that began later than now is from before the clock was set back."""
+        return self.since <= now < self.until
 
 
 class Worker:
@@ -129,8 +134,8 @@ class Worker:
             if each.state in _RESTING and each.not_after <= now:
                 order[0].append(each.id)
             elif each.state is State.WAITING:
-                pause = self._pauses.setdefault(each.id, Pause(each.version, now + RECHECK_SECONDS))
-                if pause.until <= now:
+                pause = self._pauses.setdefault(each.id, Pause(each.version, now, now + RECHECK_SECONDS))
+                if not pause.holds(now):
                     order[2].append(each.id)
             elif not self._is_paused(each, now):
                 order[1].append(each.id)
@@ -138,7 +143,7 @@ class Worker:
 
     def _is_paused(self, each: Alive, now: float) -> bool:
         pause = self._pauses.get(each.id)
-        return pause is not None and pause.version == each.version and now < pause.until
+        return pause is not None and pause.version == each.version and pause.holds(now)
 
     def _begin(self, lease: Lease) -> None:
         self._leases[lease.subject] = lease
@@ -210,7 +215,7 @@ class Worker:
             until = now + RECHECK_SECONDS
         elif request.is_by_hand and request.state is State.RUNNING:
             until = max(until, request.by_hand_until)
-        self._pauses[request.id] = Pause(request.version, until, tries)
+        self._pauses[request.id] = Pause(request.version, now, until, tries)
 
     async def _let_go(self, alive: Iterable[Alive]) -> None:
         """Forget what has ended, by whomever, and let the connections go that nothing needs any more."""
