@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -66,7 +67,8 @@ class Site:
             auto_reload=False,
         )
         del made.filters["safe"]
-        made.filters |= {"visible": _visible, "iso": times.iso, "clock": times.clock, "span": times.span, "pair": _pair}
+        made.filters |= {"visible": _visible, "coded": _coded, "pair": _pair}
+        made.filters |= {"iso": times.iso, "clock": times.clock, "span": times.span}
         made.globals |= {"static": self._static, "version": __version__}
         return made
 
@@ -178,6 +180,14 @@ def _is_here(href: str, path: str) -> bool:
 
 def _visible(text: object, cap: int = 2_000, *, block: bool = False) -> str:
     return visible(str(text), cap, "\n\t" if block else "")
+
+
+def _coded(text: str) -> Markup:
+    """Set what stands between backticks as code. All of it is escaped: it may be a host's own words."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return Markup.escape(text)
+    return Markup("").join(Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts))
 
 
 def _pair(value: str) -> tuple[str, str]:

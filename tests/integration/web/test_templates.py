@@ -28,6 +28,13 @@ def test_there_is_no_way_to_switch_escaping_off() -> None:
     assert wrong == []
 
 
+@pytest.mark.threat("E9")
+def test_what_stands_between_backticks_is_code_and_all_of_it_is_escaped() -> None:
+    made = Site("http://127.0.0.1:8770", {}).templates.from_string("{{ x | coded }}")
+    assert made.render(x="Run `askfirst <b>` & go") == "Run <code>askfirst &lt;b&gt;</code> &amp; go"
+    assert made.render(x="one ` alone <b>") == "one ` alone &lt;b&gt;"
+
+
 @pytest.mark.parametrize("name", list(TEXTS))
 def test_a_template_compiles_and_holds_nothing_inline(name: str) -> None:
     text = TEXTS[name]
