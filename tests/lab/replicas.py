@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -116,7 +116,7 @@ class Fleet:
 
     async def ask_all(self) -> list[Request]:
         """Ask for each service, have whichever replica prove it, and let as many people say yes as it takes."""
-        made = []
+        made: list[Request] = []
         for service in SERVICES:
             who = self.stage.who[f"asker-{self.chance.randrange(ASKERS)}"]
             request_id = f"kill-{len(self.asked) + len(made)}"
@@ -193,7 +193,7 @@ class Fleet:
             return [each for each in self.replicas if each.pid in pids]
         return []
 
-    async def _again(self, call):  # type: ignore[no-untyped-def]
+    async def _again(self, call: Callable[[], Awaitable[Request]]) -> Request:
         """Ask until the database takes it."""
         while True:
             try:

@@ -42,7 +42,7 @@ def is_good(tmp_path: Path, key: PublicKey, signature: str, text: str = TEXT) ->
     signers, file = tmp_path / "approvers", tmp_path / "signature"
     signers.write_text(key.line("bo@example.org"))
     file.write_text(signature)
-    asked = ["ssh-keygen", "-Y", "verify", "-f", signers, "-I", "bo@example.org", "-n", NAMESPACE, "-s", file]
+    asked = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", "bo@example.org", "-n", NAMESPACE, "-s", str(file)]
     return subprocess.run(asked, input=text.encode(), capture_output=True, check=False).returncode == 0
 
 
