@@ -4,7 +4,6 @@ It knows no table. All writes go through ``Database.writer``; the reading side c
 nouns, and what SQLite and PostgreSQL do differently behind ``dialect``.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -42,7 +41,7 @@ class Database:
     async def read(self, *, seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
         """Give a connection that sees one snapshot. Raises Refused after so many seconds, Broken where it fails."""
         try:
-            async with _opened(self.engine) as connection:
+            async with self.engine.connect() as connection:
                 if seconds is None:
                     yield connection
                 else:
@@ -73,26 +72,6 @@ class Database:
         """Let what is queued be written, then close."""
         await self.writer.close()
         await self.engine.dispose()
-
-
-@asynccontextmanager
-async def _opened(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """Open a connection, and close it, each to its end: cut off half-way it would be left open and lost."""
-    opening = asyncio.ensure_future(engine.connect().start())
-    try:
-        connection = await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        opening.add_done_callback(_let_go)
-        raise
-    try:
-        yield connection
-    finally:
-        await asyncio.shield(asyncio.ensure_future(connection.close()))
-
-
-def _let_go(opening: asyncio.Future[AsyncConnection]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        asyncio.ensure_future(opening.result().close())  # noqa: RUF006 - nobody is left to wait for it
 
 
 async def heard(url: str) -> AsyncGenerator[str, None]:
