@@ -1,5 +1,6 @@
 """A lab host with the kit on it, set up as its administrator would: made by Askfirst, read by nobody, run by root."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import asyncssh
 from app.core.level import Level
 from app.core.service import Host, Service
 from app.flow.kit import Wish, make
+from app.flow.ports import Hosts
 from app.gate.kit import script
+from tests.fakes.cut import Cut
 from tests.lab.flow_world import Scene, pinned
 from tests.lab.hosts import LabHost
 
@@ -27,6 +30,25 @@ class Fitted:
 
     def entry(self, lab: LabHost) -> Host:
         return pinned(lab, sudo=False, level=self.level, certificates=bool(self.authority))
+
+
+@dataclass
+class KittedPlace:
+    """The host, with what can be done to it behind Askfirst's back."""
+
+    hosts: Hosts
+    host: Host
+    lab: LabHost
+    service: Service
+
+    async def replace(self) -> None:
+        await asyncio.to_thread(self.lab.run, ["systemctl", "restart", self.service.unit])
+
+    async def wait(self) -> None:
+        await asyncio.sleep(0.1)
+
+    def cut(self, point: Cut) -> None:
+        raise NotImplementedError("a real line is cut in test_enforced_faults")
 
 
 async def fit(stage: Scene, *claims: Service, how: Fitted = Fitted()) -> Host:

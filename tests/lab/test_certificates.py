@@ -31,7 +31,7 @@ from tests.fakes.conformance import run as run_warrant
 from tests.fakes.conformance import warrant_for
 from tests.lab.flow_world import UNIT, Scene, claim, runs, scene
 from tests.lab.hosts import Lab, LabHost
-from tests.lab.kitted import Fitted, fit
+from tests.lab.kitted import Fitted, KittedPlace, fit
 
 GUI = replace(UNIT, checks=(HttpCheck("http://127.0.0.1:5054/health"),))
 OTHER = claim("gui-other", "systemd", "guitpl@5061.service", 5061, checks=())
@@ -111,25 +111,6 @@ class _Shown:
 @pytest.fixture
 def holder(stage: Scene, authority: Authority) -> Holder:
     return Holder(Fitted(authority=authority.public_line).entry(stage.lab), authority._key)  # noqa: SLF001 - stolen
-
-
-@dataclass
-class Site:
-    """The host as the conformance suite's helpers take it."""
-
-    hosts: Hosts
-    host: Host
-    lab: LabHost
-    service = GUI
-
-    async def replace(self) -> None:
-        await asyncio.to_thread(self.lab.run, ["systemctl", "restart", GUI.unit])
-
-    async def wait(self) -> None:
-        await asyncio.sleep(0.1)
-
-    def cut(self, point: object) -> None:
-        raise NotImplementedError
 
 
 def sshd_log(host: LabHost) -> str:
@@ -237,7 +218,7 @@ async def test_a_certificate_used_again_within_its_time_runs_nothing_again(
             return self.pair_
 
     hosts = SshHosts(stage.lab.key_path, certificates=Again())  # type: ignore[arg-type]
-    site = Site(hosts, holder.host, stage.lab)
+    site = KittedPlace(hosts, holder.host, stage.lab, GUI)
     warrant = await warrant_for(site)
     assert (await run_warrant(site, warrant))[-1] == Exited(0)
     assert [type(each) for each in await run_warrant(site, warrant)] == [Refusal]
