@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from app.core.service import Host
@@ -74,18 +75,14 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--listeners", type=int, default=100)
     wish = parser.parse_args(argv)
     lab = Lab()
-    made = None if wish.lab else lab.host(f"crowd-{os.getpid()}")
-    host = made or lab.find(wish.lab)
-    try:
-        if made:
-            made.boot()
-            made.replay("supervisor")
-        with tempfile.TemporaryDirectory(prefix="bench-") as name, crowd(host, wish.processes, wish.listeners):
-            print(f"{wish.processes} processes more, {wish.listeners} of them listening")
-            print(measure(host, wish.rounds, Path(name)))
-    finally:
-        if made:
-            made.discard()
+    place = nullcontext(lab.find(wish.lab)) if wish.lab else lab.lend(f"crowd-{os.getpid()}", "supervisor")
+    with (
+        place as host,
+        tempfile.TemporaryDirectory(prefix="bench-") as name,
+        crowd(host, wish.processes, wish.listeners),
+    ):
+        print(f"{wish.processes} processes more, {wish.listeners} of them listening")
+        print(measure(host, wish.rounds, Path(name)))
     return 0
 
 

@@ -66,13 +66,8 @@ def main(argv: Sequence[str]) -> int:
     given = parser.parse_args(argv)
     lab = Lab(owner=Process.of(os.getpid()), prefix=f"k{os.getpid()}-")
     lab.build()
-    host = lab.host("kills")
-    host.boot()
-    host.replay("systemd")
-    try:
+    with lab.lend("kills", "systemd") as host:
         return 0 if asyncio.run(measure(host, given.kills, given.seed)) else 1
-    finally:
-        host.discard()
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import tempfile
 import time
 import venv
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -221,16 +221,8 @@ def target_of(wish: argparse.Namespace) -> Iterator[Target]:
     from tests.lab.hosts import Lab  # noqa: PLC0415 - needs root, which an address does not
 
     lab = Lab()
-    made = None if wish.lab else lab.host(f"bench-{os.getpid()}")
-    found = made or lab.find(wish.lab)
-    try:
-        if made:
-            made.boot()
-            made.replay("incident")
+    with nullcontext(lab.find(wish.lab)) if wish.lab else lab.lend(f"bench-{os.getpid()}", "incident") as found:
         yield Target(Host("bench", found.address, "bench", found.host_keys, sudo=True), found.key_path)
-    finally:
-        if made:
-            made.discard()
 
 
 @contextmanager

@@ -14,6 +14,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.threats import REACHED, WAITING
 
+# A suite that several files share: where it fails it tells as much as they do.
+pytest.register_assert_rewrite("tests.fakes.conformance")
+
 LAWS = range(1, 14)
 WHOLE = ("tests/lab/", "tests/browser/", "tests/integration/demo/test_demo.py")
 NEEDS = {

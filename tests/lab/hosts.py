@@ -21,7 +21,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -264,6 +265,18 @@ class Lab:
         host.attach_disk()
         _give_identity(host)
         return host
+
+    @contextmanager
+    def lend(self, name: str, *scenarios: str) -> Iterator[LabHost]:
+        """A new host, booted, with these scenarios on it; gone again at the end of the block."""
+        host = self.host(name)
+        try:
+            host.boot()
+            for scenario in scenarios:
+                host.replay(scenario)
+            yield host
+        finally:
+            host.discard()
 
     def find(self, name: str) -> LabHost:
         return self._open(self._folder_of(name))

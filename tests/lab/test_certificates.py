@@ -39,11 +39,9 @@ SSHD = "etc/ssh/sshd_config.d/askfirst.conf"
 
 
 @pytest.fixture(scope="module")
-def echo(lab: Lab) -> LabHost:
-    host = lab.host("echo")
-    host.boot()
-    host.replay("systemd")
-    return host
+def echo(lab: Lab) -> Iterator[LabHost]:
+    with lab.lend("echo", "systemd") as host:
+        yield host
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Docker Compose in full, with plain Docker beside it: replicas, profiles, the host's network, changed files."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,12 +81,10 @@ EVERY = (
 
 
 @pytest.fixture(scope="module")
-def host(lab: Lab) -> LabHost:
-    made = lab.host("shop")
-    made.boot()
-    made.replay("docker")
-    made.run(FILES)
-    return made
+def host(lab: Lab) -> Iterator[LabHost]:
+    with lab.lend("shop", "docker") as made:
+        made.run(FILES)
+        yield made
 
 
 @pytest.fixture

@@ -23,16 +23,12 @@ SERVICES = {"quick": (8008, 1), "slow": (8009, 20)}
 
 @pytest.fixture(scope="module")
 def there(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabHost]:
-    host = lab.host("composed")
-    try:
-        host.boot()
+    with lab.lend("composed") as host:
         deliver(host, tmp_path_factory.mktemp("wheels"))
         host.replay("docker")
         for name, (port, seconds) in SERVICES.items():
             host.run(_CONTAINER.format(name=name, port=port, seconds=seconds))
         yield host
-    finally:
-        host.discard()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ to be quick enough: the gate, or the command, stands still on the host until the
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,12 +48,10 @@ TABLE: list[tuple[str, str, str, int]] = []
 
 
 @pytest.fixture(scope="module")
-def delta(lab: Lab) -> LabHost:
-    host = lab.host("delta")
-    host.boot()
-    host.replay("systemd")
-    host.run(MAKE_SLOW)
-    return host
+def delta(lab: Lab) -> Iterator[LabHost]:
+    with lab.lend("delta", "systemd") as host:
+        host.run(MAKE_SLOW)
+        yield host
 
 
 @pytest.fixture

@@ -33,12 +33,10 @@ TREE = (
 
 
 @pytest.fixture(scope="module")
-def kilo(lab: Lab) -> LabHost:
+def kilo(lab: Lab) -> Iterator[LabHost]:
     """A host with units on it, reached by the open way in. Each test leaves it so."""
-    host = lab.host("kilo")
-    host.boot()
-    host.replay("systemd")
-    return host
+    with lab.lend("kilo", "systemd") as host:
+        yield host
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -198,13 +199,10 @@ def test_a_look_sees_what_changed(scratch: LabHost, act: str, seen: str) -> None
 
 
 @pytest.fixture(scope="module")
-def scratch(lab: Lab) -> LabHost:
+def scratch(lab: Lab) -> Iterator[LabHost]:
     """A host for tests that leave marks."""
-    host = lab.host("scratch")
-    host.boot()
-    for scenario in ("systemd", "supervisor", "hostile"):
-        host.replay(scenario)
-    return host
+    with lab.lend("scratch", "systemd", "supervisor", "hostile") as host:
+        yield host
 
 
 def test_a_name_is_taken_once(lab: Lab, alpha: LabHost) -> None:

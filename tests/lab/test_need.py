@@ -1,6 +1,6 @@
 """Is a restart called for, would less do, and is the code pushed: what a real host shows of it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,12 +49,10 @@ for port in 5711 5712 5713 5714; do until curl -s -o /dev/null -m 3 http://127.0
 
 
 @pytest.fixture(scope="module")
-def host(lab: Lab) -> LabHost:
-    made = lab.host("need")
-    made.boot()
-    made.replay("systemd")
-    made.run(UNITS)
-    return made
+def host(lab: Lab) -> Iterator[LabHost]:
+    with lab.lend("need", "systemd") as made:
+        made.run(UNITS)
+        yield made
 
 
 @pytest.fixture

@@ -93,12 +93,9 @@ class Journal:
 
 @pytest.fixture(scope="module")
 def romeo(lab: Lab) -> Iterator[LabHost]:
-    host = lab.host("romeo")
-    host.boot()
-    host.replay("systemd")
-    host.run(["sh", "-s"], stdin=script(values(host, cooldown=0)))
-    yield host
-    host.discard()
+    with lab.lend("romeo", "systemd") as host:
+        host.run(["sh", "-s"], stdin=script(values(host, cooldown=0)))
+        yield host
 
 
 @pytest.fixture(scope="module")

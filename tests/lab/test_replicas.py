@@ -29,12 +29,9 @@ SEED = int(os.environ.get("ASKFIRST_SEED", "7"))
 
 @pytest.fixture(scope="module")
 def host(lab: Lab) -> Iterator[LabHost]:
-    made = lab.host("mike")
-    made.boot()
-    made.replay("systemd")
-    made.run(MAKE_SERVICES)
-    yield made
-    made.discard()
+    with lab.lend("mike", "systemd") as made:
+        made.run(MAKE_SERVICES)
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -49,14 +49,12 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def desk(lab: Lab) -> Iterator[Desk]:
-    host, bo, cy = lab.host("seal"), Passkey(), SecurityKey()
-    host.boot()
-    host.replay("systemd")
+    bo, cy = Passkey(), SecurityKey()
     signers = (Signer(("bo@example.org",), (bo.line,)), Signer(("cy@example.org", "cy@home.example"), (cy.line,)))
-    kit = values(host, level=Level.SEALED, cooldown=0, signers={UNIT.name: signers}, approvals={UNIT.name: 1})
-    host.run(["sh", "-s"], stdin=script(kit))
-    yield Desk(host, bo, cy, warrant(host, Level.SEALED))
-    host.discard()
+    with lab.lend("seal", "systemd") as host:
+        kit = values(host, level=Level.SEALED, cooldown=0, signers={UNIT.name: signers}, approvals={UNIT.name: 1})
+        host.run(["sh", "-s"], stdin=script(kit))
+        yield Desk(host, bo, cy, warrant(host, Level.SEALED))
 
 
 @pytest.fixture(scope="module")

@@ -38,12 +38,12 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    host = lab.host("sierra")
-    host.boot()
-    host.replay("systemd")
     folder = tmp_path_factory.mktemp("sealed")
     at_once = {"ASKFIRST_NEW_KEY_SECONDS": "0"}
-    with served(host, folder, GUI, name="localhost", settings=at_once) as base:
+    with (
+        lab.lend("sierra", "systemd") as host,
+        served(host, folder, GUI, name="localhost", settings=at_once) as base,
+    ):
         yield Site(base, f"sqlite:///{folder}/askfirst.db", host)
 
 

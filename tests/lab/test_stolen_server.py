@@ -142,14 +142,11 @@ async def seal(stolen: Stolen) -> None:
 
 @pytest.fixture(scope="module")
 def stolen(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stolen]:
-    host = lab.host("sierra")
-    host.boot()
-    host.replay("systemd")
-    made = Stolen(host, tmp_path_factory.mktemp("stolen"))
-    asyncio.run(seal(made))
-    made.look()
-    yield made
-    host.discard()
+    with lab.lend("stolen", "systemd") as host:
+        made = Stolen(host, tmp_path_factory.mktemp("stolen"))
+        asyncio.run(seal(made))
+        made.look()
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """systemd in full: each kind of unit that a host may have, what is proved of it, and real restarts."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,12 +75,10 @@ def of(case: Case) -> Service:
 
 
 @pytest.fixture(scope="module")
-def host(lab: Lab) -> LabHost:
-    made = lab.host("units")
-    made.boot()
-    made.replay("systemd")
-    made.run(UNITS)
-    return made
+def host(lab: Lab) -> Iterator[LabHost]:
+    with lab.lend("units", "systemd") as made:
+        made.run(UNITS)
+        yield made
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.core.facts import Blind, Facts, Listener, Process, Record, Writable
 from app.core.judge import judge
+from app.core.level import Level
 from app.core.manager import Found, Missing, Nearness, Owner, Several, Unseen
 from app.core.need import assess
 from app.core.owner import holding, owner_of
@@ -115,6 +116,7 @@ def rest_of_the_facts(draw: st.DrawFn) -> Change:
                 {"uid": 1000, "user": "askfirst"},
                 {"asked": ()},
                 {"gate": ""},
+                {"level": Level.SEALED},
                 {"blind": (Blind("x", "y", ""),)},
                 {"blind": (Blind("x", "y", name),)},
                 {"writable": MappingProxyType({name: (Writable("/x", "rbron"),)})},
@@ -166,6 +168,11 @@ def judged(service: Service, seen: Facts) -> Verdict:
     return judge(service, seen, MANAGERS, FACTS.gate)
 
 
+def aspects(seen: Facts) -> list[str]:
+    """What is judged of this host: nothing that another gate than ours, or one of another level, has told."""
+    return ASPECTS if (seen.gate, seen.level) == (FACTS.gate, FACTS.level) else ["gate"]
+
+
 @pytest.mark.law(1)
 @pytest.mark.threat("C14")
 @settings(max_examples=600)
@@ -174,7 +181,7 @@ def test_any_facts_give_the_same_verdict_each_time_with_every_finding(service: S
     seen = changed_host(steps)
     verdict = judged(service, seen)
     assert verdict == judged(service, seen)
-    assert [each.aspect for each in verdict.findings] == ASPECTS
+    assert [each.aspect for each in verdict.findings] == aspects(seen)
     assert verdict.is_verified == all(each.agrees is True for each in verdict.findings)
     for each in verdict.findings:
         assert (each.agrees is True) == (each.code is None)
@@ -274,7 +281,7 @@ def test_whatever_a_manager_says_unbelieved_is_never_verified(
     seen = changed_host(steps)
     claimed = replace(service, manager="supervisor")
     verdict = judge(claimed, seen, {"supervisor": Stranger(owner, lookup)}, FACTS.gate)
-    assert [each.aspect for each in verdict.findings] == ASPECTS
+    assert [each.aspect for each in verdict.findings] == aspects(seen)
     if verdict.is_verified and verdict.pids:
         assert owner is not None
         assert owner.is_believed

@@ -16,14 +16,11 @@ from app.core.service import Host, HttpCheck, JsonCheck, Service
 from app.ssh.gate import SshHosts
 from app.ssh.keys import ClientKey
 from tests.fakes.clock import FakeClock
+from tests.fakes.conformance import HostsThatCanBeCut, Place
 from tests.fakes.cut import Cut
 from tests.fakes.host import FakeHost
 from tests.fakes.hosts import FakeHosts
 from tests.fakes.sshd import Sshd
-
-pytest.register_assert_rewrite("tests.fakes.conformance")
-
-from tests.fakes.conformance import HostsThatCanBeCut, Place  # noqa: E402
 
 DOCUMENT = '{"tftp": {"server": "172.22.147.18"}}'
 PROGRAM = """
