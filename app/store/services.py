@@ -8,10 +8,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.errors import Conflict, NotFound
 from app.core.events import epoch, iso
@@ -59,10 +60,17 @@ _PROPOSALS = select(PROPOSALS, TEXTS.c.body.label("note")).select_from(
 )
 
 
+# The last registry read from each open database: a large one takes far longer to read than to ask for its revision.
+_LAST: WeakKeyDictionary[AsyncEngine, Registry] = WeakKeyDictionary()
+
+
 async def registry(db: Database) -> Registry:
     """Return the registry as it stands."""
     async with db.read() as connection:
-        return await _registry(connection)
+        last = _LAST.get(db.engine)
+        if last is None or last.revision != await connection.scalar(select(REVISION.c.revision)):
+            last = _LAST[db.engine] = await _registry(connection)
+        return last
 
 
 async def apply(

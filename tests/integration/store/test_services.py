@@ -70,6 +70,15 @@ async def test_a_registry_comes_back_as_it_was_applied(db: Database) -> None:
     assert (await verify(db)).is_whole
 
 
+async def test_what_another_replica_applied_is_read_at_once(db: Database, url: str) -> None:
+    other = await open_database(url)
+    for wanted in (WHOLE, Registry((HOST,)), WHOLE):
+        await _apply(other, wanted)
+        assert not difference(await services.registry(db), wanted)
+        assert await services.registry(db) is await services.registry(db)
+    await other.close()
+
+
 async def test_the_log_holds_what_was_and_what_is(db: Database) -> None:
     await _apply(db, WHOLE)
     moved = replace(SERVICE, unit="lab:other")
