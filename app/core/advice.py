@@ -14,6 +14,8 @@ from app.core.service import Service
 from app.core.ways import Holder, Ways
 
 AGAIN = "Ask again: the host changed while it was looked at."
+# Whoever has run for less may be about to listen.
+MAY_STILL_START_SECONDS = 60.0
 SET_CLOCK = "Let the host's administrator set its clock: times from this host are off by that much."
 
 
@@ -130,7 +132,11 @@ def wrong_port(ways: Ways, stranger: Holder | None) -> str:
         return f"The port is held by {process_words(stranger, ways)}. Ask {_owner(ways)} what it is."
     there = listening_words(ways)
     listens = f"It listens on {there}. " if there else "It listens on no port. "
-    return f"{listens}Ask {_owner(ways)}; an editor corrects the ports in the entry {ways.service.name}."
+    otherwise = f"{listens}Ask {_owner(ways)}; an editor corrects the ports in the entry {ways.service.name}."
+    age = min((ways.facts.now - each.started_at for each in ways.live), default=-1.0)
+    if not 0.0 <= age <= MAY_STILL_START_SECONDS:
+        return otherwise
+    return f"It was started {span(age)} ago and may not listen yet: look again in a moment. If that stays: {otherwise}"
 
 
 def wrong_word(aspect: str, seen: str, ways: Ways) -> str:

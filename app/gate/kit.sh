@@ -58,12 +58,7 @@ set_up() {
     folder 755 "$etc"
     keep "$sudoers" sudoers
     keep "$sshd" sshd
-    make_account
-    put_files
-    rules
-    put_ways_in
-    strays
-    use_account
+    go_through
     [ -z "$way_changed" ] || end_sessions
     if [ "$changes" = 0 ]; then
         say "$host is as the kit says: nothing had to be changed."
@@ -79,14 +74,19 @@ check() {
     examine
     foreign
     folder 755 "$etc"
+    go_through
+    [ "$differences" != 0 ] || { say "$host is as the kit says: nothing differs."; exit 0; }
+    exit 1
+}
+
+# Each part in the order in which it is safe to change; --check only looks.
+go_through() {
     make_account
     put_files
     rules
     put_ways_in
     strays
     use_account
-    [ "$differences" != 0 ] || { say "$host is as the kit says: nothing differs."; exit 0; }
-    exit 1
 }
 
 # Whether it can work here at all.

@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
+from tests.browser.conftest import CHROMIUM
 from tests.lab.hosts import Lab, LabHost
 from tests.lab.machine import LabError, Process
 
@@ -64,3 +66,12 @@ def new_host(lab: Lab) -> Iterator[NewHost]:
     yield make
     for host in made:
         host.discard()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A browser of a file's own: while one is open no test of this process can have a loop."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from app.core.level import Level
 from app.core.lifecycle import Request
 from app.core.service import HttpCheck
 from app.store import requests
-from tests.browser.conftest import CHROMIUM, KEY, run, sign_in
+from tests.browser.conftest import KEY, run, sign_in
 from tests.lab.flow_world import UNIT, Scene, another_world, holder, runs
 from tests.lab.hosts import Lab, LabHost
 from tests.lab.kitted import Fitted, fit
@@ -48,15 +48,7 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def chromium(site: Site) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def person(chromium: Browser, site: Site) -> Callable[[str], Page]:
+def person(site: Site, chromium: Browser) -> Callable[[str], Page]:
     """A page of somebody who has signed in, with an authenticator of their own in the browser."""
     pages: dict[str, Page] = {}
 

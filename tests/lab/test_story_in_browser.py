@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from app.core.service import Service
-from tests.browser.conftest import CHROMIUM, sign_in
+from tests.browser.conftest import sign_in
 from tests.lab.flow_world import (
     API,
     GUI,
@@ -51,16 +51,7 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def chromium(site: Site) -> Iterator[Browser]:
-    """A browser of this module's own: while one is open no test of this process can have a loop."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def person(chromium: Browser, site: Site) -> Callable[[str], Page]:
+def person(site: Site, chromium: Browser) -> Callable[[str], Page]:
     """A page of somebody who has signed in, each in a browser context of their own."""
     pages: dict[str, Page] = {}
 

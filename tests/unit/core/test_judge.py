@@ -135,6 +135,16 @@ def test_a_second_holder_of_the_port_that_is_not_the_services_own_is_seen() -> N
     assert str(stranger) in finding(verdict, "ports").observed
 
 
+def test_what_was_started_a_moment_ago_may_not_listen_yet() -> None:
+    unlistened = replace(FACTS, listeners=tuple(each for each in FACTS.listeners if each.port != 5054))
+    (main,) = [FACTS.processes[pid] for pid in judged(UNIT).pids]
+    for age, is_said in ((5.0, True), (61.0, False), (-5.0, False)):
+        verdict = judged(UNIT, replace(unlistened, now=main.started_at + age))
+        assert verdict.code is Code.WRONG_PORT
+        assert ("It was started 5 s ago and may not listen yet: look again" in verdict.next_step) is is_said
+        assert "an editor corrects the ports" in verdict.next_step
+
+
 @pytest.mark.law(1)
 def test_a_process_of_the_unit_that_does_not_descend_from_its_main_process_is_a_second_candidate() -> None:
     main = main_of(UNIT)

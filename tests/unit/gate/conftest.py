@@ -12,6 +12,7 @@ import pytest
 
 from app.core.service import Service
 from app.core.warrant import Warrant
+from tests.unit.gate.enforced import Installed, installed
 from tests.unit.gate.hosted import SHELLS, Gate, claim, shell_of, until
 
 CONFIG = """
@@ -46,6 +47,13 @@ def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Gate:
 def dash(tmp_path: Path) -> Gate:
     """The same under dash alone, for what is slow."""
     return Gate(shell_of("dash"), tmp_path)
+
+
+@pytest.fixture(scope="module", params=SHELLS)
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+    """A host with the gate where the kit puts it, for a file's tests under each shell."""
+    with installed(shell_of(request.param)[:-1], tmp_path_factory.mktemp("installed")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """The caps of an installed gate: however many warrants a taken server writes, and whatever the clock is set to."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from app.core.service import Service
 from app.core.warrant import Warrant
 from app.gate import build
 from tests.unit.gate.conftest import warrants
-from tests.unit.gate.enforced import Installed, allow, describe, installed
-from tests.unit.gate.hosted import ROOT_ONLY, SHELLS, kinds, said, shell_of
+from tests.unit.gate.enforced import Installed, allow, describe
+from tests.unit.gate.hosted import ROOT_ONLY, kinds, said
 from tests.unit.gate.test_run import script, with_config
 from tests.unit.gate.test_spool import BOOT
 
@@ -21,12 +21,6 @@ pytestmark = [ROOT_ONLY, pytest.mark.threat("D23")]
 Make = Callable[[int], Warrant]
 Ran = Callable[[], int]
 ANOTHER_BOOT = "00000000-0000-0000-0000-000000000000"
-
-
-@pytest.fixture(scope="module", params=SHELLS)
-def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
-    with installed(shell_of(request.param)[:-1], tmp_path_factory.mktemp("installed")) as made:
-        yield made
 
 
 @pytest.fixture

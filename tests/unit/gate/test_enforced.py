@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,17 +11,11 @@ from app.core.service import Service
 from app.core.warrant import Warrant
 from app.gate import build
 from tests.unit.gate.conftest import warrants
-from tests.unit.gate.enforced import Installed, allow, describe, installed
-from tests.unit.gate.hosted import ROOT_ONLY, SHELLS, shell_of
+from tests.unit.gate.enforced import Installed, allow, describe
+from tests.unit.gate.hosted import ROOT_ONLY
 
 pytestmark = ROOT_ONLY
 Make = Callable[..., Warrant]
-
-
-@pytest.fixture(scope="module", params=SHELLS)
-def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
-    with installed(shell_of(request.param)[:-1], tmp_path_factory.mktemp("installed")) as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A sealed host: nothing runs without signatures over exactly this warrant by the people whom its own files name."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,8 +8,8 @@ import pytest
 from app.core.service import Service
 from app.core.warrant import Warrant
 from tests.unit.gate.conftest import warrants
-from tests.unit.gate.enforced import Installed, allow, describe, installed
-from tests.unit.gate.hosted import ROOT_ONLY, SHELLS, shell_of
+from tests.unit.gate.enforced import Installed, allow, describe
+from tests.unit.gate.hosted import ROOT_ONLY
 from tests.unit.gate.signers import (
     PRESENT,
     VERIFIED,
@@ -53,12 +52,6 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> People:
     folder = tmp_path_factory.mktemp("keys")
     ecdsa = "sk-ecdsa-sha2-nistp256@openssh.com"
     return People(Passkey(), SecurityKey(), SecurityKey(ecdsa), Plain(folder, "di"), SecurityKey(), SecurityKey())
-
-
-@pytest.fixture(scope="module", params=SHELLS)
-def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
-    with installed(shell_of(request.param)[:-1], tmp_path_factory.mktemp("installed")) as made:
-        yield made
 
 
 @pytest.fixture
