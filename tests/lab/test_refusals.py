@@ -36,7 +36,7 @@ from tests.lab.attempts import (
     Attempt,
     Sent,
 )
-from tests.lab.flow_world import UNIT
+from tests.lab.flow_world import UNIT, starts
 from tests.lab.flow_world import pinned as entry
 from tests.lab.hosts import Lab, LabHost, Result
 from tests.lab.test_kit import values
@@ -227,13 +227,13 @@ def test_the_one_that_is_right_runs_once_and_a_burned_one_never(romeo: LabHost, 
     assert sent(romeo, used.text().splitlines()).returncode == 0
     assert f"{used.id}: starts as root: systemctl restart gui-5054.service" in journal.reason("askfirst", "starts as")
     assert processes(romeo) & before == set()
-    after = processes(romeo)
+    after = starts(romeo, UNIT)
     assert sent(romeo, used.text().splitlines()).returncode == 75
     TABLE.append(("send a used one", journal.reason("askfirst", f"{used.id}: refused 75: spent")))
     assert b"state=burned" in asked(romeo, f"burn {burned}", f"{NONCE}\nend\n").stdout
     assert sent(romeo, replace(warrant(romeo), id=burned).text().splitlines()).returncode == 75
     TABLE.append(("send a burned one", journal.reason("askfirst", f"{burned}: refused 75: spent")))
-    assert processes(romeo) == after
+    assert starts(romeo, UNIT) == after
 
 
 @pytest.mark.threat("D23")
