@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="An SQLAlchemy URL; empty: SQLite in the data directory.")
     base_url: str = Field("http://127.0.0.1:8770", description="How people reach the pages; every link begins with it.")
     listen: str = Field("127.0.0.1:8770", description="Loopback by default: a reverse proxy adds TLS.")
+    trusted_proxies: Annotated[str, AfterValidator(_addresses)] = Field(
+        "", description="Proxies that say who asks (X-Forwarded-For): addresses or networks, with commas."
+    )
     ssh_key: Path | None = Field(None, description="Private key for hosts; one is made in the data directory if unset.")
     signer_socket: Path | None = Field(
         None, description="Where `askfirst signer` answers, for hosts with certificates."

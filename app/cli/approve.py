@@ -109,6 +109,7 @@ def _shown(warrant: Warrant, text: str) -> list[str]:
     """Write the warrant for a person, every line of it, from the text that is signed."""
     command = " ".join(warrant.argv) or "none: a person does it by hand"
     rows = [
+        ("id", warrant.id),
         ("does", f"{warrant.action} of {warrant.service}"),
         ("on", f"{warrant.host}, whose key is {warrant.host_key}"),
         ("command", command),
@@ -204,7 +205,14 @@ async def _sent(base_url: str, request_id: str, armored: str) -> Any:
         ) from error
     if not answer.is_success:
         raise problem(answer)
-    return answer.json()
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise Lost(
+            f"{base_url} answered, and not as Askfirst does; whether your yes was counted is not known here.",
+            code="not_askfirst",
+            next_step=f"Check ASKFIRST_BASE_URL, then look: askfirst request show {request_id}",
+        ) from error
 
 
 def _nothing_to_sign() -> str:

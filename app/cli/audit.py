@@ -1,6 +1,7 @@
 """The audit log from the machine: checking all of it, and writing it out; one request's evidence, made and checked."""
 
 import os
+import shlex
 import sys
 from collections.abc import AsyncIterator
 from enum import StrEnum
@@ -110,7 +111,7 @@ def check(
 
     async def act() -> Answer:
         report = check_bundle(_read(file))
-        commands = _extracted(report, extract) if extract else []
+        commands = _extracted(report, extract) if extract and report.signed else []
         points = [{"what": each.what, "state": str(each.state), "words": each.words} for each in report.points]
         data: dict[str, Any] = {"request": report.request, "state": str(report.state), "points": points}
         tones = {State.OK: "good", State.BROKEN: "bad", State.WITHHELD: "wait"}
@@ -118,6 +119,7 @@ def check(
             Line(f"{each.state:9} {each.what}: {each.words}", tones[each.state]) for each in report.points
         ]
         lines += ["With nothing of ours:", *commands] if commands else []
+        lines += ["Nothing was extracted: no signature in it can be checked."] if extract and not commands else []
         exits = {State.OK: Exit.YES, State.BROKEN: Exit.NO, State.WITHHELD: Exit.COULD_NOT_TELL}
         return Answer({**data, "commands": commands}, tuple(lines), exits[report.state])
 
@@ -126,21 +128,15 @@ def check(
 
 def _extracted(report: Report, folder: Path) -> list[str]:
     """Write the warrant, the signers and each signature as files, and return the commands that check them."""
-    if not report.signed:
-        raise Refused(
-            "There is no signature in it that could be checked.",
-            code="nothing_signed",
-            next_step="Leave out --extract; the points above say what there is.",
-        )
     folder.mkdir(parents=True, exist_ok=True)
     _create(folder / "warrant", report.warrant)
     _create(folder / "allowed_signers", "".join(dict.fromkeys(each.line for each in report.signed)))
-    commands = []
+    commands, place = [], shlex.quote(str(folder))
     for number, each in enumerate(report.signed, 1):
         _create(folder / f"signature-{number}", each.armored)
         commands.append(
-            f"ssh-keygen -Y verify -f {folder}/allowed_signers -I {each.principal} -n {NAMESPACE}"
-            f" -s {folder}/signature-{number} < {folder}/warrant"
+            f"ssh-keygen -Y verify -f {place}/allowed_signers -I {each.principal} -n {NAMESPACE}"
+            f" -s {place}/signature-{number} < {place}/warrant"
         )
     return commands
 

@@ -1,5 +1,6 @@
 """The database: its schema, its move from SQLite to PostgreSQL, its backups, and the roles of a PostgreSQL server."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -81,9 +82,10 @@ def restore(
     wiring: Wiring = context.obj
 
     async def run() -> Answer:
-        copied = await backups.restore(file, wiring.settings.database_url)
-        lost = await _recovered(wiring, reason)
-        name = shown(wiring.settings.database_url)
+        anchor = wiring.settings.anchor_file
+        url = wiring.settings.database_url
+        copied, lost = await backups.restore(file, url, lambda db: anchoring.recovered(db, anchor, reason, time.time()))
+        name = shown(url)
         return Answer({"database": name, **_data(copied), "lost": lost}, (*_said(copied, name), *_after(lost)))
 
     finish(run, as_json=as_json)
@@ -99,7 +101,10 @@ def recover(
     wiring: Wiring = context.obj
 
     async def run() -> Answer:
-        lost = await _recovered(wiring, reason)
+        settings = wiring.settings
+        with lock_for_serving(settings.database_url, alone=True):
+            async with wiring.open_world() as world:
+                lost = await anchoring.recovered(world.db, settings.anchor_file, reason, world.clock.now())
         return Answer({"lost": lost}, _after(lost))
 
     finish(run, as_json=as_json)
@@ -120,14 +125,6 @@ def print_roles(
         return Answer({"sql": script}, tuple(script.splitlines()))
 
     finish(run, as_json=as_json)
-
-
-async def _recovered(wiring: Wiring, reason: str) -> int:
-    """Write it into the log while no server runs."""
-    settings = wiring.settings
-    with lock_for_serving(settings.database_url, alone=True):
-        async with wiring.open_world() as world:
-            return await anchoring.recovered(world, settings.anchor_file, reason)
 
 
 def _data(copied: Copied) -> dict[str, object]:

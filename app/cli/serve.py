@@ -46,21 +46,25 @@ def serve(
         with lock_for_serving(settings.database_url):
             async with wiring.open_world() as world:
                 await Anchor(settings.anchor_file).check(world.db)
-                return await setup_link(world, settings.base_url)
+                # A new link ends the one before, which a server with pages may have shown.
+                return None if settings.role == "worker" else await setup_link(world, settings.base_url)
 
     async def run() -> None:
         address = wiring.settings.listen
         with listening(address) as socket:
             show([f"Askfirst serves {wiring.settings.base_url} (listening on {address})."])
-            await server().serve(sockets=[socket])
+            await server(trusted=wiring.settings.trusted_proxies).serve(sockets=[socket])
 
     if link := attempt(prepare):
         show([f"Set up the first person here, once: {link}"])
     attempt(run)
 
 
-def server(*, is_quiet: bool = False) -> uvicorn.Server:
-    """Return the web server over the application that the settings describe."""
+def server(*, is_quiet: bool = False, trusted: str = "") -> uvicorn.Server:
+    """Return the web server over the application that the settings describe.
+
+    Who asks is whoever connects, or for a ``trusted`` proxy (addresses or networks, with commas) whom it names.
+    """
     level = logging.CRITICAL if is_quiet else logging.INFO
     log_from(level)
     config = uvicorn.Config(
@@ -73,7 +77,8 @@ def server(*, is_quiet: bool = False) -> uvicorn.Server:
         access_log=False,
         server_header=False,
         date_header=True,
-        proxy_headers=False,
+        proxy_headers=bool(trusted),
+        forwarded_allow_ips=trusted,
         # An open event stream would hold the end up for ever.
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )

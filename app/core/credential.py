@@ -3,7 +3,8 @@
 Whoever steals a session could enrol a key of their own, so a new key counts for nothing until it is confirmed: by a key
 of the same person that may approve already, or by another human who asked them. And even then it may approve only some
 time later, so that its owner can still notice it. Who may confirm: an enabled admin or approver who is another human
-being; a second account of the same one is not, nor is whoever has set the owner's password, and so could be both.
+being; a second account of the same one is not, nor is whoever has added the owner or set their password: they could be
+both.
 
 It verifies nothing and holds no secret. Keeps the half of law 7 that keys could undo.
 """
@@ -96,7 +97,8 @@ def confirmation_refusal(
 ) -> Refused | None:
     """Say why this person cannot vouch for a key of the owner, or None where they can.
 
-    ``setters`` are the humans who have set the owner's password once: each could have signed in as the owner.
+    ``setters`` are the humans who have set the owner's password once, the first one too: each could have signed in as
+    the owner.
     """
     if credential.usable_at is not None:
         return Conflict("This key is confirmed already.", code="key_confirmed", next_step="Nothing is left to do.")
@@ -106,7 +108,9 @@ def confirmation_refusal(
         return _no("not_voucher", "Only an approver or an admin confirms a key.", "Ask one of them.")
     if by.human in setters:
         others = "Ask another approver or admin to confirm it."
-        return _no("set_password", f"You have set {owner.name}'s password, so this key could be yours.", others)
+        return _no(
+            "set_password", f"You have added {owner.name} or set their password, so this key could be yours.", others
+        )
     if not owner.is_enabled:
         return _no("disabled", f"{owner.name} is disabled.", "An admin can enable the account.")
     return None

@@ -18,6 +18,7 @@ from app.flow.people import operator
 from app.flow.ports import World
 from app.store import recovery
 from app.store.anchor import Anchor
+from app.store.engine import Database
 
 _LOG = structlog.get_logger("askfirst.anchor")
 
@@ -39,14 +40,17 @@ async def anchored(world: World, path: Path, every: float) -> AsyncIterator[None
         await _mark(world, anchor)
 
 
-async def recovered(world: World, path: Path, reason: str) -> int:
-    """Write into the log that the operator put an older state back. Returns how many events are known to be gone."""
-    now = world.clock.now()
+async def recovered(db: Database, path: Path, reason: str, now: float) -> int:
+    """Write into the log that the operator put an older state back. Returns how many events are known to be gone.
+
+    Raises Refused ``bad_text`` or ``anchor_unreadable``, with nothing written.
+    """
     said = words(reason, "reason", REASON_BYTES)
-    newest = Anchor(path).newest()
-    return await recovery.record(
-        world.db, newest, reason=said, by=operator().id, at=now, ids=(new_id(now), new_id(now))
-    )
+    marks = Anchor(path).marks()
+    # It forgives what was anchored before it, so it is dated after that, whatever this machine's clock says.
+    at = max([now, *(mark.at for mark in marks)])
+    newest = max(marks, key=lambda mark: mark.seq, default=None)
+    return await recovery.record(db, newest, reason=said, by=operator().id, at=at, ids=(new_id(now), new_id(now)))
 
 
 async def _keep(world: World, anchor: Anchor, every: float) -> None:

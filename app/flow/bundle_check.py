@@ -7,10 +7,11 @@ Each point is ``ok``, ``broken``, or ``withheld`` where a text was deleted: what
 - the texts: each is the one that its commitment names;
 - the warrant: it is written in the one way, and its digest is the one that was approved;
 - every yes: by another human than the requester, and, where it is a signature, over this warrant, by a key that this
-  person had enrolled and somebody had confirmed before, each human and each key once.
+  person had enrolled and not removed, and somebody had confirmed before, each human and each key once.
 
 What it cannot see is whether these rows stand in the log: their numbers and hashes are there to be compared with it, or
-with an anchor of it. A click leaves nothing that could be checked far from the log, and the report says so.
+with an anchor of it. Nor whose an address is: no row names one, so that they are the bundle's own words. A click leaves
+nothing that could be checked far from the log, and the report says so.
 """
 
 import json
@@ -22,7 +23,8 @@ from typing import Any
 
 from app.core import lifecycle
 from app.core.commitment import Text
-from app.core.errors import AskfirstError, Refused
+from app.core.display import visible
+from app.core.errors import AskfirstError, NotFound, Refused
 from app.core.events import epoch, event_of
 from app.core.lifecycle import CLICK, Approval, Request
 from app.core.policy import Kind
@@ -85,7 +87,7 @@ class Report:
 
 
 def check(content: str) -> Report:
-    """Check a bundle's file. Raises Refused where it is no bundle at all."""
+    """Check a bundle's file. Raises NotFound where it is no bundle that this version reads."""
     try:
         bundle = json.loads(content)
         is_known = bundle["askfirst-bundle"] == VERSION
@@ -185,8 +187,9 @@ def _yeses(
     report: Report, request: Request, texts: Mapping[str, str], keys: Sequence[LogRow], mails: Mapping[str, str]
 ) -> None:
     for each in request.approvals:
-        name = mails.get(each.person, each.person)
-        what = f"yes of {name}"
+        name = str(mails.get(each.person, each.person))
+        # The log names a person; whose address that is stands in no row.
+        what = f"yes of {each.person}" + (f", says the bundle {visible(name, 200)}" if name != each.person else "")
         if each.human == request.requester_human or each.person == request.requester:
             report.say(what, "It is the requester's own.", "")
         elif each.level == CLICK:
@@ -219,9 +222,11 @@ def _signature(report: Report, what: str, yes: Approval, armored: str, about: tu
 
 
 def _enrolled(yes: Approval, public_key: str, keys: Sequence[LogRow]) -> Iterator[str]:
-    """Yield the kind of the key, where it was this person's and confirmed before the yes."""
+    """Yield the kind of the key, where it was this person's, confirmed before the yes, and not removed since."""
     bodies = [body_in(row.body) for row in keys]
     own = [each for each in bodies if each["data"].get("fingerprint") == yes.key and epoch(each["at"]) <= yes.at]
+    last = max((at for at, each in enumerate(own) if each["type"] == "credential_removed"), default=-1)
+    own = own[last + 1 :]
     vouched = [each["data"] for each in own if each["type"] == "credential_confirmed"]
     usable = {each["credential"] for each in vouched if epoch(each["usable_at"]) <= yes.at}
     for data in (each["data"] for each in own if each["type"] == "credential_enrolled"):
@@ -232,11 +237,14 @@ def _enrolled(yes: Approval, public_key: str, keys: Sequence[LogRow]) -> Iterato
 def _principal(name: str, person: str) -> str:
     """Return the name by which ssh-keygen knows a signer: the mail address where it can be one word of its file."""
     is_word = name.isascii() and all(letter.isalnum() or letter in "@._%+-" for letter in name)
-    return name if is_word and name else person
+    if is_word and name[:1].isalnum():
+        return name
+    # Nothing vouches for what stands in a file: it becomes a word of a command that somebody is told to run.
+    return person if person.isascii() and person.isalnum() else "signer"
 
 
-def _no_bundle() -> Refused:
-    return Refused(
+def _no_bundle() -> NotFound:
+    return NotFound(
         "This is no evidence bundle that this version reads.",
         code="no_bundle",
         next_step="Make one with `askfirst audit bundle ID`.",

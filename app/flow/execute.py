@@ -21,7 +21,7 @@ from app.flow.by_hand import hand_over
 from app.flow.ids import salted, stamp
 from app.flow.ports import World
 from app.flow.prove import place
-from app.store import freezes, output, requests, services
+from app.store import freezes, leases, output, requests, services
 
 OUTPUT_BYTES = 1 << 20
 
@@ -43,7 +43,9 @@ async def execute(world: World, request: Request) -> Request:
 
 async def _held_back(world: World, request: Request) -> Request | None:
     """Return the request where it may not run now: expired, stale, or frozen (then it stays approved)."""
-    if request.not_after <= world.clock.now():
+    now = world.clock.now()
+    # A replica whose clock is late must not run what has ended by everybody else's.
+    if request.not_after <= max(now, await leases.clock(world.db, now)):
         return await watch.expire(world, request)
     if freezes.sentence(await freezes.current(world.db), request.host, request.environment):
         return request

@@ -18,6 +18,7 @@ from app.core.policy import Kind, Role, Rule, rule_for
 from app.core.registry import Registry
 from app.core.service import Host, HttpCheck, JsonCheck, Service, TcpCheck
 from app.core.verdict import Code, Verdict
+from app.core.warrant import WORD
 from app.flow.evidence import offered, read
 from app.flow.ports import World
 from app.flow.prove import place
@@ -156,6 +157,9 @@ def _remembered(service: Service, last: proofs.Proof | None, why: str) -> _Seen:
 def _lines(service: Service, verdict: Verdict, commands: Mapping[str, Command]) -> _Seen:
     if not any(command.argv for command in commands.values()):
         return _Seen(why_not="A person restarts it by hand; Askfirst proves before and after.")
+    words = [verdict.unit, *(word for each in commands.values() for word in (each.user, *each.argv))]
+    if strange := next((word for word in words if not WORD.fullmatch(word)), None):
+        return _Seen(why_not=f"No warrant can name {visible(strange, 200)}: it holds a sign that warrants do not have.")
     return _Seen(
         tuple(
             Allowed(service.name, service.manager, verdict.unit, str(Action(action)), command.user, command.argv)

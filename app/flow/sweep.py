@@ -7,7 +7,7 @@ look means says ``prove.remember``, as for any other look. So that it is in nobo
 - a service that is being proved, restarted or settled for a request is left to that request;
 - a host is never swept twice at a time, by however many workers, and only so many hosts are at once; those that gave no
   answer the last time take half of these places at most, so that a site which is down does not hold up the others;
-- each host has a time of its own to answer in. One that takes longer is one that could not be looked at.
+- each host has a time of its own to answer in. One that takes longer is left, and tried again after half an interval.
 
 The store holds when each host was last swept, written when its sweep has ended: whoever starts anew goes on from there.
 """
@@ -147,6 +147,9 @@ class Sweep:
                 put_off = 0.0
         except AskfirstError as error:
             _LOG.warning(error.message, host=host, code=error.code, next=error.next_step)
+        except TimeoutError:
+            put_off = self._world.limits.sweep_every_seconds / 2
+            _LOG.warning("a sweep took too long: nothing of it was kept", host=host, again_in=put_off)
         except Exception:  # noqa: BLE001 - one broken host must not stop the others
             put_off = self._world.limits.sweep_every_seconds / 2
             _LOG.exception("a sweep failed", host=host)

@@ -176,7 +176,7 @@ class Worker:
         try:
             while request.state in WANTING_WORK or request.state is State.WAITING:
                 before, request = request, await self._step(world, request)
-                if request.state is before.state:
+                if request.state is before.state or (self._is_stopping and request.state is State.APPROVED):
                     break
         finally:
             self._rest(request)

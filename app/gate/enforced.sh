@@ -19,7 +19,6 @@ AF_MOST=300000              # bytes of what is sent
 af_installed() {
     AF_VERB=${1-} AF_ASKED=${2-} AF_NONCE='' AF_ID='' AF_SIGNATURES=''
     SUDO_UID=${SUDO_UID:-0} HOME=/root
-    PATH=/usr/sbin:/usr/bin:/sbin:/bin
     unset XDG_STATE_HOME
     af_environment
     case $AF_VERB:$# in
@@ -127,14 +126,17 @@ af_permitted() {
     af_is_on && af_in_table && af_is_here && af_in_time && af_signed
 }
 
-# Nobody but root may write what decides here, nor put another in its place. All of it in two looks.
+# Nobody but root may write what decides here or is called to, nor put another in its place. All of it in two looks.
 af_own_files() {
-    af_spooled=''
-    [ ! -e /var/lib/askfirst ] || af_spooled=/var/lib/askfirst
+    af_also=''
+    for af_place in /var/lib/askfirst /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
+        [ ! -d "$af_place" ] || af_also="$af_also $af_place"
+    done
     af_found=$(
+        PATH=/usr/sbin:/usr/bin:/sbin:/bin
         find /usr/local/lib/askfirst "$AF_ETC" -maxdepth 3 \
             \( ! -user 0 -o -type l -o -perm -002 -o -perm -020 ! -group 0 \) 2>&1
-        find -H / /usr /usr/local /usr/local/lib /etc /var /var/lib $af_spooled -maxdepth 0 \
+        find -H / /usr /usr/local /usr/local/lib /etc /var /var/lib $af_also -maxdepth 0 \
             \( ! -user 0 -o -perm -002 -o -perm -020 ! -group 0 \) 2>&1
     )
     af_found=${af_found%%"$AF_NEWLINE"*}

@@ -26,6 +26,7 @@ from importlib.resources import files as resources
 from app.core.errors import Refused
 from app.core.level import Level
 from app.core.service import ADDRESS, NAME, USER
+from app.core.warrant import WORD
 from app.gate import build
 
 LIB = "/usr/local/lib/askfirst"
@@ -39,7 +40,6 @@ NAMESPACE = "askfirst-warrant"
 _SHELL = ("kit.sh", "kit_remove.sh")  # the half of the script that is the same for every host
 END = "ASKFIRST-END"  # closes each here-document of the script
 
-_WORD = re.compile(r"[A-Za-z0-9@._:/=+,-]+")
 _KEY = re.compile(r"[a-z0-9@.-]{4,60} [A-Za-z0-9+/]{40,4000}={0,3}")
 # No '%', which a warrant would write otherwise, and nothing that OpenSSH reads as a pattern or a list.
 _MAIL = re.compile(r"[A-Za-z0-9._+=/~'-]{1,64}(?:@[A-Za-z0-9.-]{1,190})?")
@@ -186,7 +186,7 @@ def problems(kit: Kit) -> list[str]:
         (0 <= kit.cooldown <= 86_400 and 1 <= kit.per_hour <= 3600, "the caps are out of range"),
         (all(1 <= kit.approvals.get(name, 0) <= 9 for name in kit.services), "a service asks for no approval"),
         *((NAME.fullmatch(name) is not None, f"{name[:60]!a} is no name of a-z, 0-9 and '-'") for name in names),
-        *((_WORD.fullmatch(word) is not None, f"{word[:60]!a} is no plain word") for word in rows),
+        *((WORD.fullmatch(word) is not None, f"{word[:60]!a} is no plain word") for word in rows),
         *((_MAIL.fullmatch(mail) is not None, f"{mail[:60]!a} holds a sign that may be a pattern") for mail in mails),
         *((_KEY.fullmatch(key) is not None, f"{key[:60]!a} is no public key") for key in keys),
         *(

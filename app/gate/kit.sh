@@ -10,6 +10,7 @@ before=$etc/before
 spool=/var/lib/askfirst/runs
 sudoers=/etc/sudoers.d/askfirst
 sshd=/etc/ssh/sshd_config.d/askfirst.conf
+unread=$etc/.askfirst-unread
 
 main() {
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
@@ -146,6 +147,8 @@ examine() {
                 "(a member of docker is as good as root): gpasswd -d $account GROUP, or usermod -g $account $account."
     fi
     for folder in /usr/local/lib /etc/sudoers.d /etc/ssh /var/lib; do only_roots "$folder"; done
+    # The gate's programs: a folder that is missing has none.
+    for folder in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin; do only_roots "$folder"; done
 }
 
 # Whether sshd goes by the kit's settings: what another file says before them would hold instead.
@@ -231,8 +234,14 @@ put_ways_in() {
     folder 755 "$home/.ssh"
     for entry in $(ways_in); do
         put "${entry%%:*}" "${entry#*:}"
-        [ "${entry#*:}" != "$sshd" ] || read_by_sshd
+        [ "${entry#*:}" != "$sshd" ] || { read_again && read_by_sshd; }
     done
+}
+
+# A mark outlasts whatever comes between the new settings and the word to sshd, also where this was cut off.
+read_again() {
+    [ -e "$unread" ] || return 0
+    if [ -n "$checking" ]; then differs 'sshd was not told yet to read its settings again'; else reload; fi
 }
 
 folder() {
@@ -262,9 +271,9 @@ put() {
     *authorized_keys | */principals | */ca.pub) way_changed=1 ;;
     esac
     sync "$new" 2>/dev/null || sync
+    [ "$2" != "$sshd" ] || true >"$unread" || refuse "$etc cannot be written."
     mv -f "$new" "$2" || refuse "$2 could not be put in its place."
     done_ "wrote $2"
-    [ "$2" != "$sshd" ] || reload
 }
 
 # How a file differs from what it has to be; nothing where it does not.
@@ -291,13 +300,15 @@ reload() {
     sshd -t || refuse "sshd's settings as a whole are not in order ('sshd -t' says why): mend them, then run this again."
     for how in 'systemctl reload ssh' 'systemctl reload sshd' 'service ssh reload' 'service sshd reload'; do
         # shellcheck disable=SC2086  # words are wanted
-        if $how >/dev/null 2>&1; then done_ 'told sshd to read its settings again'; return; fi
+        if $how >/dev/null 2>&1; then was_told; return; fi
     done
-    if IFS= read -r pid 2>/dev/null </run/sshd.pid && kill -HUP "$pid" 2>/dev/null; then
-        done_ 'told sshd to read its settings again'
-        return
-    fi
+    if IFS= read -r pid 2>/dev/null </run/sshd.pid && kill -HUP "$pid" 2>/dev/null; then was_told; return; fi
     refuse 'sshd could not be told to read its settings again: restart it, then run this with --check.'
+}
+
+was_told() {
+    rm -f "$unread"
+    done_ 'told sshd to read its settings again'
 }
 
 # Everything that sudo lets the account do must be in the kit.

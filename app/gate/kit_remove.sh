@@ -7,6 +7,7 @@ remove() {
     sshd_changed=''
     take "$home/.ssh/authorized_keys"
     if [ -e "$sshd" ] && ours "$sshd"; then
+        [ ! -d "$etc" ] || true >"$unread" || refuse "$etc cannot be written."
         take "$sshd"
         sshd_changed=1
     fi
@@ -14,7 +15,7 @@ remove() {
     for name in ca.pub principals restarts host; do take "$etc/$name"; done
     for path in "$etc/approvers"/* "$lib/gate" "$lib/door"; do take "$path"; done
     for path in "$home/.ssh" "$home" "$etc/approvers" "$lib"; do take_folder "$path"; done
-    [ -z "$sshd_changed" ] || [ -e "$before/sshd" ] || reload
+    [ -z "$sshd_changed" ] && [ ! -e "$unread" ] || [ -e "$before/sshd" ] || reload
     give_back
     take_folder "$before"
     take_folder "$etc"

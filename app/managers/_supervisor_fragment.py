@@ -56,8 +56,9 @@ supervisor_of() {
     *)
         # Its code may be read from where the configuration says: so never as anyone but the owner of the configuration.
         by=supervisorctl owner=$(stat -c %U "$config")
-        answer=$(af_as "$owner" supervisorctl -c "$config" status 2>&1
-            printf 'pid ' && af_as "$owner" supervisorctl -c "$config" pid 2>&1)
+        # What it complains of may quote a file that only root reads: that stays here.
+        answer=$(af_as "$owner" supervisorctl -c "$config" status 2>/dev/null
+            printf 'pid ' && af_as "$owner" supervisorctl -c "$config" pid 2>/dev/null)
         case $answer in
         *"${AF_NEWLINE}pid "[1-9]*) daemon=${answer##*"${AF_NEWLINE}pid "} ;;
         *)

@@ -56,7 +56,7 @@ class Anchor:
         Raises Refused ``log_shorter`` or ``log_rewritten`` where the log does not hold a row that was anchored and no
         recovery tells of it, and ``anchor_unreadable`` where the file cannot be read.
         """
-        marks = await asyncio.to_thread(self._read)
+        marks = await asyncio.to_thread(self.marks)
         async with db.read() as connection:
             end = int(await connection.scalar(select(AUDIT_HEAD.c.seq)) or 0)
             wanted = select(AUDIT.c.seq, AUDIT.c.at).where(AUDIT.c.type == RECOVERED)
@@ -93,11 +93,8 @@ class Anchor:
             since = await connection.scalar(select(AUDIT.c.at).where(AUDIT.c.seq == first))
         return Mark(head.seq, head.hash.hex(), epoch(since)) if since else None
 
-    def newest(self) -> Mark | None:
-        """Return the mark with the highest number. Raises Refused ``anchor_unreadable``."""
-        return max(self._read(), key=lambda mark: mark.seq, default=None)
-
-    def _read(self) -> list[Mark]:
+    def marks(self) -> list[Mark]:
+        """Return every mark, in the order in which they were made. Raises Refused ``anchor_unreadable``."""
         try:
             text = self.path.read_text(encoding="ascii")
             whole = (line for line in text.splitlines(keepends=True) if line.endswith("\n"))

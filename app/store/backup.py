@@ -1,14 +1,14 @@
 """A backup: one SQLite file that holds all of a database as it was at one moment, of whichever kind the database is.
 
 It is made beside a running server, and is nothing before its log has been verified; a file that is there is never
-written over. Restoring goes into an empty database only. It does not say that a restore took place: ``recovery`` does.
+written over. Restoring goes into an empty database only. What a restore means it does not know: ``recovery`` does.
 """
 
 import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,9 @@ from sqlalchemy.engine import URL
 from app.core.errors import Refused
 from app.store import copying
 from app.store.copying import Copied
-from app.store.engine import open_database
+from app.store.dialect import find
+from app.store.engine import Database, open_database
+from app.store.sqlite import secure
 
 
 async def backup(url: str, file: Path) -> Copied:
@@ -26,22 +28,31 @@ async def backup(url: str, file: Path) -> Copied:
     Raises Refused ``backup_there`` where there is such a file, ``log_not_whole`` where there is nothing to trust.
     """
     with _beside(file) as made:
+        try:
+            secure(find(_url(made))[1])
+        except Refused as error:
+            raise _no_place(file, error.message) from error
         copied = await copying.snapshot(url, _url(made))
         await asyncio.to_thread(_give_name, made, file)
     return copied
 
 
-async def restore(file: Path, url: str) -> Copied:
-    """Copy a backup, which is not changed, into a database that holds nothing.
+async def restore(file: Path, url: str, say_so: Callable[[Database], Awaitable[int]]) -> tuple[Copied, int]:
+    """Copy a backup, which is not changed, into a database that holds nothing; and return what ``say_so`` returned.
 
-    Raises Refused ``no_backup`` where there is no such file, and what ``copying.copy`` raises.
+    ``say_so`` writes into the log that a restore took place: into what is copied, so that the database holds both or
+    nothing. Raises Refused ``no_backup`` where there is no such file, and what ``copying.copy`` raises.
     """
     # A backup may be of an earlier version, and lie where nothing can be written: what is moved is a copy of it.
     with tempfile.TemporaryDirectory(prefix="askfirst-") as folder:
         there = Path(folder) / "askfirst.db"
         await asyncio.to_thread(_fetch, file, there)
-        await (await open_database(_url(there))).close()
-        return await copying.copy(_url(there), url)
+        db = await open_database(_url(there))
+        try:
+            lost = await say_so(db)
+        finally:
+            await db.close()
+        return await copying.copy(_url(there), url), lost
 
 
 def _fetch(file: Path, there: Path) -> None:
@@ -61,11 +72,7 @@ def _beside(file: Path) -> Iterator[Path]:
     try:
         folder = tempfile.mkdtemp(prefix=f".{file.name}-", dir=file.absolute().parent)
     except OSError as error:
-        raise Refused(
-            f"No backup can be written to {file}: {error.strerror}.",
-            code="backup_place",
-            next_step="Name a file in a folder that is there and that you may write in.",
-        ) from error
+        raise _no_place(file, f"{error.strerror}.") from error
     try:
         yield Path(folder) / "askfirst.db"
     finally:
@@ -79,6 +86,8 @@ def _give_name(made: Path, file: Path) -> None:
         os.link(made, file)
     except FileExistsError as error:
         raise _is_there(file) from error
+    except OSError as error:
+        raise _no_place(file, f"{error.strerror}.") from error
     _sync(file.absolute().parent)
 
 
@@ -88,6 +97,14 @@ def _sync(place: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _no_place(file: Path, why: str) -> Refused:
+    return Refused(
+        f"No backup can be written to {file}: {why}",
+        code="backup_place",
+        next_step="Name a file in a folder that is there, on a local disk, and that you may write in.",
+    )
 
 
 def _is_there(file: Path) -> Refused:

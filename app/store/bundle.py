@@ -11,7 +11,7 @@ from app.store.engine import Database
 from app.store.log import body_in
 from app.store.tables import AUDIT, PEOPLE, TEXTS
 
-_KEY_EVENTS = ("credential_enrolled", "credential_confirmed")
+_KEY_EVENTS = ("credential_enrolled", "credential_confirmed", "credential_removed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ async def rows_of(db: Database, request_id: str) -> list[LogRow]:
 
 
 async def rows_of_keys(db: Database, fingerprints: Iterable[str]) -> list[LogRow]:
-    """Return the rows by which these keys were enrolled and confirmed, in order."""
+    """Return the rows by which these keys were enrolled, confirmed and removed, in order."""
     wanted = set(fingerprints)
     if not wanted:
         return []

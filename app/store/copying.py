@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 
 from app.core.errors import Broken, Refused
-from app.store.dialect import explain, find
+from app.store.dialect import explain, find, of
 from app.store.engine import lock_for_serving, open_database
 from app.store.tables import AUDIT, AUDIT_HEAD, REVISION
 from app.store.verify import pages, verify_on
@@ -78,6 +78,8 @@ async def snapshot(source: str, target: str) -> Copied:
 
 
 async def _copy(here: AsyncConnection, there: AsyncConnection) -> Copied:
+    for each in (here, there):  # a long log is read on one end while the other waits
+        await of(each.engine).be_patient(each)
     tables = await _tables(there)
     for table in tables:
         await _refuse_filled(there, table)

@@ -64,6 +64,9 @@ class Dialect(Protocol):
     async def alone(self, connection: AsyncConnection) -> None:
         """Let nobody else change the tables until the transaction ends."""
 
+    async def be_patient(self, connection: AsyncConnection) -> None:
+        """Let this transaction stand still for as long as it must, while another database is read."""
+
     async def settle_rights(self, connection: AsyncConnection) -> None:
         """Give each role of the database what it may do with the tables, where it has such roles."""
 

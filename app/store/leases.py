@@ -49,6 +49,14 @@ def _timed(dialect: Dialect, statement: str) -> str:
     return statement.replace("CLOCK", dialect.CLOCK)
 
 
+async def clock(db: Database, now: float) -> float:
+    """Return the time by the database's clock; a file has none, so that there it is ``now``, the asker's."""
+    async with db.read() as connection:
+        run = await db.dialect.fast(connection)
+        ((at,),) = await run(_timed(db.dialect, "SELECT CLOCK"), (now,))
+        return float(at)
+
+
 async def held(db: Database, now: float, seconds: float) -> set[str]:
     """Return what is held now, by whomever; ``seconds`` is how long a lease lasts."""
     async with db.read() as connection:

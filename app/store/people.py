@@ -127,9 +127,9 @@ async def password_hash_of(db: Database, person_id: str) -> str | None:
 
 
 async def password_setters(db: Database) -> dict[str, set[str]]:
-    """Return who has ever set the password of somebody else, by that person's id. The log tells it."""
+    """Return who has ever set the password of somebody else, by that person's id: the first one, too. The log tells."""
     found: dict[str, set[str]] = {}
-    wanted = select(AUDIT.c.by, AUDIT.c.body).where(AUDIT.c.type == "password_set")
+    wanted = select(AUDIT.c.by, AUDIT.c.body).where(AUDIT.c.type.in_(("person_added", "password_set")))
     async with db.read() as connection:
         for row in (await connection.execute(wanted)).all():
             person = body_in(row.body)["data"]["person"]

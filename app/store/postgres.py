@@ -70,6 +70,8 @@ def address(url: URL) -> URL:
         raise ValueError(f"names the driver {url.get_driver_name()}, and Askfirst has psycopg")
     if not url.database:
         raise ValueError("names no database of the server")
+    if "password" in url.query:
+        raise ValueError("holds a password in its query; keep it in the file that PGPASSFILE names")
     hosts = [url.host or "", *_listed(url.query.get("host", ()))]
     if "sslmode" not in url.query and not all(host in _LOCAL or host.startswith("/") for host in hosts):
         url = url.update_query_dict({"sslmode": "verify-full"})
@@ -115,10 +117,12 @@ async def heard(address: URL) -> AsyncGenerator[str, None]:
     """Yield what any replica tells, and first of all an empty topic: what was told before is not known.
 
     Raises psycopg.Error where the line is lost. Its connection holds a server's place too, so that a database which
-    was away for a moment still knows that it is served.
+    was away for a moment knows again that it is served; where somebody wants to be alone there by then, it is lost.
     """
     async with await psycopg.AsyncConnection.connect(_conninfo(address), autocommit=True, **_CONNECT) as connection:
-        await connection.execute(_BE_ONE_OF_MANY, (_SERVING,))
+        got = await connection.execute(_BE_ONE_OF_MANY, (_SERVING,))
+        if await got.fetchone() != (True,):
+            raise psycopg.OperationalError("somebody moves or restores this database now")
         await connection.execute("LISTEN askfirst")
         yield ""
         async with contextlib.aclosing(connection.notifies()) as notices:
@@ -157,6 +161,11 @@ def _engine(address: URL, settings: Iterable[str], **pool: int) -> AsyncEngine:
 async def alone(connection: AsyncConnection) -> None:
     """Let nobody else change the tables until the transaction ends: replicas that start together migrate once."""
     await connection.execute(text("SELECT pg_advisory_xact_lock(:ours, 0)").bindparams(ours=_MIGRATING))
+
+
+async def be_patient(connection: AsyncConnection) -> None:
+    """Let this transaction stand still for as long as it must."""
+    await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 async def settle_rights(connection: AsyncConnection) -> None:

@@ -22,7 +22,7 @@ from app.store.entries import change_dict, change_of, entry_dict, entry_of
 from app.store.log import Tx, body_for, canonical
 from app.store.proofs import Proof, forget, proof, proofs, record_proof
 from app.store.rebuild import canonical_list
-from app.store.tables import PROPOSALS, REGISTRY, REVISION, TEXTS
+from app.store.tables import AUDIT, PROPOSALS, REGISTRY, REVISION, TEXTS
 
 # Proofs have a file of their own; callers find every question about services here.
 __all__ = [
@@ -60,17 +60,27 @@ _PROPOSALS = select(PROPOSALS, TEXTS.c.body.label("note")).select_from(
 )
 
 
-# The last registry read from each open database: a large one takes far longer to read than to ask for its revision.
-_LAST: WeakKeyDictionary[AsyncEngine, Registry] = WeakKeyDictionary()
+# Which registry stands there. A revision alone may come twice: a failover loses a change, and another takes its number.
+_STAND = select(
+    REVISION.c.revision,
+    select(AUDIT.c.hash)
+    .where(AUDIT.c.type == "registry_changed")
+    .order_by(AUDIT.c.seq.desc())
+    .limit(1)
+    .scalar_subquery(),
+)
+# The last registry read from each open database: a large one takes far longer to read than to ask which it is.
+_LAST: WeakKeyDictionary[AsyncEngine, tuple[tuple[Any, ...], Registry]] = WeakKeyDictionary()
 
 
 async def registry(db: Database) -> Registry:
     """Return the registry as it stands."""
     async with db.read() as connection:
-        last = _LAST.get(db.engine)
-        if last is None or last.revision != await connection.scalar(select(REVISION.c.revision)):
-            last = _LAST[db.engine] = await _registry(connection)
-        return last
+        stand = tuple((await connection.execute(_STAND)).one())
+        known = _LAST.get(db.engine)
+        if known is None or known[0] != stand:
+            known = _LAST[db.engine] = (stand, await _registry(connection))
+        return known[1]
 
 
 async def apply(

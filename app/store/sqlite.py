@@ -54,7 +54,8 @@ def address(url: URL) -> URL:
     """Return the address that is connected to. Raises ValueError, which says why, where it is none."""
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise ValueError("names no file, and a log that is gone with its process proves nothing")
-    return URL.create("sqlite+aiosqlite", database=url.database)
+    # One file has one name here, however it is reached: the lock beside it is of the file, not of a link to it.
+    return URL.create("sqlite+aiosqlite", database=str(Path(url.database).resolve()))
 
 
 def reader(address: URL) -> AsyncEngine:
@@ -87,6 +88,10 @@ def _engine(url: URL, begin: str, pragma: str, **pool: int) -> AsyncEngine:
 
 async def alone(connection: AsyncConnection) -> None:
     """Do nothing: a writer is alone as soon as its transaction begins."""
+
+
+async def be_patient(connection: AsyncConnection) -> None:
+    """Do nothing: a file ends no transaction."""
 
 
 async def settle_rights(connection: AsyncConnection) -> None:
@@ -212,7 +217,7 @@ def is_made(address: URL) -> bool:
 
 
 def _path(address: URL) -> Path:
-    return Path(address.database or "").absolute()
+    return Path(address.database or "")
 
 
 def secure(address: URL, mounts: Path = _MOUNTS) -> None:

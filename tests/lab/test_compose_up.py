@@ -188,6 +188,21 @@ def test_no_image_holds_a_secret_and_nothing_runs_as_root(composed: Composed) ->
     assert not [each for each in secrets if each in shown]
 
 
+@pytest.mark.threat("A10")
+@pytest.mark.threat("A12")
+def test_whoever_guesses_passwords_holds_up_nobody_else_behind_the_proxy(composed: Composed) -> None:
+    with composed.client() as client:
+
+        def guess(name: str, address: str) -> int:
+            fields = {"email": f"{name}@example.org", "password": "wrong"}
+            return client.post("/sign-in", data=fields, headers={"X-Forwarded-For": address}).status_code
+
+        answers = [guess(f"nobody-{number}", f"198.51.100.{number}, 203.0.113.7") for number in range(40)]
+        assert answers[0] == 403
+        assert answers[-1] == 429
+        assert guess("somebody", "203.0.113.8") == 403
+
+
 def test_the_container_that_answers_is_healthy_and_one_that_cannot_reach_its_database_is_not(
     composed: Composed,
 ) -> None:

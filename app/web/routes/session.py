@@ -94,7 +94,7 @@ def enter_with(request: Request, secret: str, path: str) -> Response:
 
 
 def address_of(request: Request) -> str:
-    """Return the network address that the connection came from; no header can change it."""
+    """Return the network address that is asked from; no header changes it, but a trusted proxy's."""
     return request.client.host if request.client else ""
 
 

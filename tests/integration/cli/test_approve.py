@@ -115,6 +115,7 @@ def test_a_person_at_a_terminal_reads_the_warrant_signs_it_and_says_yes(stage: S
     assert "You did not say yes." in asked.stderr
     assert stage.now().approvals == ()
     for shown in (
+        stage.waiting.id,
         "restart of pypnm-gui",
         "supervisorctl restart lab:pypnm-gui",
         "ada@example.org",

@@ -1,8 +1,12 @@
 """An installation on PostgreSQL by the commands alone: its roles, its move there, and what the doctor makes of it."""
 
+import re
 from typing import Any
 
+import httpx
+
 from tests.integration.cli.conftest import Command
+from tests.integration.cli.test_serve import serving
 from tests.integration.cluster import Cluster
 from tests.integration.databases import disarmed
 
@@ -42,6 +46,17 @@ def test_the_doctor_tries_to_change_the_log_as_whoever_the_server_signs_in_as(pe
     assert found(people, app)["append-only log"][0] is True  # its rights alone stop it
     assert found(people, migrator)["append-only log"] == (False, "UPDATE is possible")
     assert people.json("audit", "verify", ASKFIRST_DATABASE_URL=app)["is_whole"]
+
+
+def test_a_worker_leaves_the_link_alone_that_a_server_with_pages_printed(askfirst: Command, cluster: Cluster) -> None:
+    url = cluster.place()
+    cluster.create(url)
+    with serving(askfirst, ASKFIRST_DATABASE_URL=url, ASKFIRST_ROLE="web") as pages:
+        (link,) = re.findall(r"http://\S+/setup/\S+", "".join(pages.lines))
+        with serving(askfirst, ASKFIRST_DATABASE_URL=url, ASKFIRST_ROLE="worker") as worker:
+            assert "/setup/" not in "".join(worker.lines)
+        assert httpx.get(link, trust_env=False).status_code == 200
+    cluster.drop(url)
 
 
 def test_a_server_that_is_not_there_is_told_in_a_sentence_and_no_password_is_shown(askfirst: Command) -> None:

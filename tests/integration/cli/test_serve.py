@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class Serving:
     lines: list[str] = field(default_factory=list)
 
 
-def start(askfirst: Command) -> Serving:
+def start(askfirst: Command, **variables: str) -> Serving:
     """Start a server on a free port, and wait until it answers."""
     with listening("127.0.0.1:0") as door:
         address = f"127.0.0.1:{door.getsockname()[1]}"
@@ -40,6 +41,7 @@ def start(askfirst: Command) -> Serving:
             **askfirst.environment,
             "ASKFIRST_LISTEN": address,
             "ASKFIRST_BASE_URL": f"http://{address}",
+            **variables,
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -63,12 +65,45 @@ def start(askfirst: Command) -> Serving:
     return served
 
 
-@pytest.fixture
-def served(askfirst: Command) -> Iterator[Serving]:
-    one = start(askfirst)
+@contextmanager
+def serving(askfirst: Command, **variables: str) -> Iterator[Serving]:
+    one = start(askfirst, **variables)
     yield one
     one.process.terminate()
     one.process.wait(20)
+
+
+@pytest.fixture
+def served(askfirst: Command) -> Iterator[Serving]:
+    with serving(askfirst) as one:
+        yield one
+
+
+def guess(served: Serving, number: int, *, peer: str, named: str) -> int:
+    """Guess somebody's password from an address of this machine, and say for whom; return the answer's status."""
+    with httpx.Client(transport=httpx.HTTPTransport(local_address=peer), trust_env=False) as client:
+        form = {"email": f"nobody-{number}@example.org", "password": "a guess"}
+        headers = {"Origin": served.url, "X-Forwarded-For": named}
+        return client.post(f"{served.url}/sign-in", data=form, headers=headers).status_code
+
+
+@pytest.mark.threat("A10")
+@pytest.mark.threat("A12")
+def test_attempts_are_counted_for_each_behind_a_trusted_proxy_and_for_whoever_else_connects(people: Command) -> None:
+    proxy, other = "127.0.0.1", "127.0.0.2"
+    with serving(people, ASKFIRST_TRUSTED_PROXIES=f"{proxy},192.0.2.0/24") as served:
+        for peer in (proxy, other):
+            tried = [guess(served, number, peer=peer, named=f"198.51.100.{number}") for number in range(12)]
+            assert (429 in tried) is (peer == other), peer
+        named = [guess(served, number, peer=proxy, named="203.0.113.9, 192.0.2.7") for number in range(12)]
+        assert named[-1] == 429
+        assert guess(served, 50, peer=proxy, named="203.0.113.9, 203.0.113.8") != 429  # whom the proxy itself saw
+
+
+@pytest.mark.parametrize("wrong", ["proxy.example.org", "*", "10.0.0.1/8", "10.0.0.1;10.0.0.2"])
+def test_a_trusted_proxy_that_is_no_address_is_told_in_words(askfirst: Command, wrong: str) -> None:
+    done = askfirst("serve", ASKFIRST_TRUSTED_PROXIES=wrong)
+    assert (done.exit_code, "ASKFIRST_TRUSTED_PROXIES" in done.stderr) == (1, True)
 
 
 def test_the_first_start_prints_a_link_that_makes_the_first_person(askfirst: Command, served: Serving) -> None:

@@ -116,8 +116,14 @@ def test_a_backup_by_command_is_restored_by_command(people: Command) -> None:
     assert (full.exit_code, "not empty" in full.stderr) == (1, True)
     for file in data(people).glob("askfirst.db*"):
         file.unlink()
+    empty = people("db", "restore", str(kept), "--reason", " ")
+    (data(people) / "anchor").write_text("no anchor\n")
+    unread = people("db", "restore", str(kept))
+    assert (empty.exit_code, unread.exit_code, "cannot be read" in unread.stderr) == (1, 1, True)
+    assert not (data(people) / "askfirst.db").exists(), "nothing is copied before it is known what to say"
+    (data(people) / "anchor").unlink()
     restored = people.json("db", "restore", str(kept), "--reason", "The disk died.")
-    assert (restored["head"], restored["lost"]) == (made["head"], 0)
+    assert (restored["rows"]["audit"], restored["lost"]) == (made["rows"]["audit"] + 2, 0)
     assert people.json("audit", "verify")["rows"] == made["rows"]["audit"] + 2
     assert len(people.json("user", "list")) == 3
     assert [each["scope"] for each in people.json("freeze", "list")] == ["all"]

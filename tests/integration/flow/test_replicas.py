@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.core.errors import Conflict
+from app.core.facts import Facts
 from app.core.lifecycle import ENDED, Request, State
 from app.core.registry import Registry, difference
 from app.core.run import Exited, Progress
@@ -20,8 +21,8 @@ from app.flow.worker import Worker
 from app.store import leases, output, requests, services
 from app.store.verify import verify
 from tests.fakes.hosts import FakeHosts
-from tests.integration.databases import raw
-from tests.integration.flow.conftest import Stage
+from tests.integration.databases import Databases, raw
+from tests.integration.flow.conftest import Stage, staged
 
 RAN_OUT = "UPDATE leases SET until = 1"
 
@@ -39,6 +40,19 @@ class Held(FakeHosts):
                 self.began.set()
                 await self.let_go.wait()
             yield each
+
+
+@dataclass(slots=True)
+class Slow(FakeHosts):
+    """Hosts that answer a probe once they are let."""
+
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def probe(self, *about: Any, **more: Any) -> Facts:
+        self.began.set()
+        await self.let_go.wait()
+        return await FakeHosts.probe(self, *about, **more)
 
 
 def holding(stage: Stage, worker: str) -> tuple[Held, Worker]:
@@ -161,6 +175,39 @@ async def test_a_worker_told_to_stop_ends_its_steps_and_begins_none(stage: Stage
     assert (await requests.load(stage.db, approved.id)).state is State.SUCCEEDED
     assert (await requests.load(stage.db, other.id)).state is State.APPROVED
     assert await leases.held(stage.db, stage.clock.now(), 86_400) == set()
+
+
+@pytest.mark.threat("T20")
+async def test_a_worker_told_to_stop_does_not_begin_the_run_of_what_was_approved_meanwhile(stage: Stage) -> None:
+    waiting = await stage.waiting()
+    slow = Slow(stage.clock, stage.hosts.hosts)
+    worker = Worker(replace(stage.world, hosts=slow, worker="first"))
+    await worker.once()
+    stage.clock.advance(31)
+    running = asyncio.create_task(worker.run())
+    await slow.began.wait()
+    worker.stop()
+    await stage.approve(waiting)
+    slow.let_go.set()
+    await running
+    approved = await requests.load(stage.db, waiting.id)
+    assert (approved.state, stage.alpha.runs()) == (State.APPROVED, 0)
+    after = await stage.work(approved, Worker(replace(stage.world, worker="second")))
+    assert (after.state, stage.alpha.runs()) == (State.SUCCEEDED, 1)
+
+
+@pytest.mark.law(9)
+@pytest.mark.threat("B8")
+@pytest.mark.threat("T6")
+@pytest.mark.threat("T7")
+async def test_a_worker_whose_clock_is_late_does_not_run_what_has_ended_by_the_server_s(
+    url: str, databases: Databases, database_kind: str
+) -> None:
+    """A file has no clock of its own: there the worker's is the only one."""
+    async with staged(url, databases, 1_770_000_000.0) as stage:
+        after = await stage.work(await stage.approve(await stage.waiting()))
+        ran = (State.SUCCEEDED, 1) if database_kind == "sqlite" else (State.EXPIRED, 0)
+        assert (after.state, stage.alpha.runs()) == ran
 
 
 @pytest.mark.threat("T20")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
+import structlog
 
 from app.core.cadence import AGAIN_SECONDS
 from app.core.events import RunStarted
@@ -284,6 +285,25 @@ async def test_at_most_two_look_at_a_host_at_any_time_with_the_sweep_among_them(
     await asyncio.gather(*clicks)
     await sweep.rest()
     assert watched.most["alpha"] == 2
+
+
+async def test_a_look_that_takes_too_long_is_said_in_a_line_and_left_for_half_an_interval(stage: Stage) -> None:
+    watched = await fleet(stage, 0)
+    watched.hanging["alpha"] = asyncio.Event()
+    # The checks' own time is added to it: none is left.
+    stage.world = replace(stage.world, limits=replace(stage.world.limits, probe_timeout_seconds=-40.0))
+    sweep = Sweep(stage.world)
+    with structlog.testing.capture_logs() as logged:
+        await sweep_for(stage, EVERY / 2, sweep)
+    assert [(each["log_level"], each.get("again_in"), each.get("exc_info")) for each in logged] == [
+        ("warning", EVERY / 2, None)
+    ]
+    watched.hanging.clear()
+    stage.world = replace(stage.world, limits=replace(stage.world.limits, probe_timeout_seconds=20.0))
+    sweep._world = stage.world  # noqa: SLF001 - the host answers now
+    assert await services.proofs(stage.db) == {}
+    await sweep_for(stage, 30, sweep)
+    assert set(await services.proofs(stage.db)) == {"pypnm-gui"}
 
 
 async def test_a_service_that_is_being_restarted_is_left_to_its_request(stage: Stage) -> None:

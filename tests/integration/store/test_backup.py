@@ -1,6 +1,7 @@
 """A backup of either database is one file, made beside a running server, and restored into an empty database only."""
 
 import asyncio
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -8,14 +9,25 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import Refused
-from app.store import dialect, output, people, schema
+from app.store import dialect, output, people, schema, sqlite
 from app.store.backup import backup, restore
 from app.store.engine import Database, lock_for_serving, open_database
 from app.store.verify import verify
-from tests.integration.databases import disarmed, raw
+from tests.integration.databases import Databases, disarmed, raw
 from tests.integration.store.sample import everything, note
 
 LOG = "SELECT seq, body, prev, hash FROM audit ORDER BY seq"
+
+
+async def noted(db: Database) -> int:
+    """What says in the log that a restore took place, by the number of the event."""
+    return await note(db, "restored")
+
+
+async def silent(db: Database) -> int:
+    """What says nothing in the log of what is restored."""
+    assert (await verify(db)).is_whole
+    return 0
 
 
 def _url(file: Path) -> str:
@@ -30,7 +42,7 @@ async def test_what_is_restored_is_what_there_was_and_its_log_is_whole(db: Datab
     copied = await backup(url, kept)
     await note(db)
     back = _url(tmp_path / "new" / "askfirst.db")
-    assert await restore(kept, back) == copied
+    assert await restore(kept, back, silent) == (copied, 0)
     assert raw(back, LOG) == before
     restored = await open_database(back)
     report = await verify(restored)
@@ -105,7 +117,7 @@ async def test_a_log_that_is_not_whole_makes_no_backup_and_is_not_restored(
     forged = Path(shutil.copy(tmp_path / "kept", tmp_path / "forged"))
     disarmed(_url(forged), "UPDATE audit SET body = FORGED_BODY WHERE seq = 2")
     with pytest.raises(Refused) as unwhole:
-        await restore(forged, _url(tmp_path / "new" / "askfirst.db"))
+        await restore(forged, _url(tmp_path / "new" / "askfirst.db"), noted)
     assert unwhole.value.code == "log_not_whole"
 
 
@@ -113,10 +125,10 @@ async def test_nothing_is_restored_over_a_database_that_holds_anything(db: Datab
     await note(db)
     await backup(url, tmp_path / "kept")
     with pytest.raises(Refused) as refused:
-        await restore(tmp_path / "kept", url)
+        await restore(tmp_path / "kept", url, noted)
     assert refused.value.code == "not_empty"
     with pytest.raises(Refused) as missing:
-        await restore(tmp_path / "none", url)
+        await restore(tmp_path / "none", url, noted)
     assert missing.value.code == "no_backup"
 
 
@@ -134,6 +146,61 @@ async def test_a_backup_of_an_earlier_version_is_brought_to_this_one_and_stays_a
     kept.chmod(0o400)
     before = kept.read_bytes()
     back = _url(tmp_path / "new" / "askfirst.db")
-    await restore(kept, back)
+    assert (await restore(kept, back, noted))[1] == 2
     assert kept.read_bytes() == before
-    assert raw(back, "SELECT count(*) FROM audit") == [(1,)]
+    assert raw(back, "SELECT count(*) FROM audit") == [(2,)]
+
+
+async def test_what_a_restore_means_arrives_with_what_is_restored_or_nothing_does(
+    db: Database, url: str, databases: Databases, tmp_path: Path
+) -> None:
+    await note(db)
+    await backup(url, tmp_path / "kept")
+    back = databases.place()
+    databases.create(back)
+    await (await open_database(back)).close()
+    raw(back, "ALTER TABLE words RENAME TO elsewhere", "CREATE TABLE words (word text PRIMARY KEY, odd text NOT NULL)")
+    raw(back, "INSERT INTO words VALUES ('a', 'b')")
+    with pytest.raises(Refused):
+        await restore(tmp_path / "kept", back, noted)
+    assert raw(back, "SELECT count(*) FROM audit") == [(0,)]
+    raw(back, "DROP TABLE words", "ALTER TABLE elsewhere RENAME TO words")
+    copied, seq = await restore(tmp_path / "kept", back, noted)
+    assert (copied.rows["audit"], seq) == (2, 2)
+    assert raw(back, "SELECT event_id FROM audit WHERE seq = 2") == [("restored",)]
+    databases.drop(back)
+
+
+@pytest.mark.threat("G8")
+async def test_a_place_on_a_network_file_system_is_no_place_for_a_backup(
+    db: Database, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await note(db)
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:9 / {tmp_path}/far rw - nfs4 server:/x rw\n")
+    (tmp_path / "far").mkdir()
+    monkeypatch.setattr(sqlite.secure, "__defaults__", (mounts,))
+    with pytest.raises(Refused) as refused:
+        await backup(url, tmp_path / "far" / "kept")
+    assert (refused.value.code, "nfs4" in refused.value.message) == ("backup_place", True)
+    assert f"{tmp_path}/far/kept" in refused.value.message
+    assert "local disk" in refused.value.next_step
+    assert list((tmp_path / "far").iterdir()) == []
+
+
+async def test_a_place_that_takes_no_hard_link_is_no_place_for_a_backup(
+    db: Database, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a file system of another kind answers the system call, such as a stick's."""
+
+    def no_link(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    await note(db)
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    monkeypatch.setattr(os, "link", no_link)
+    with pytest.raises(Refused) as refused:
+        await backup(url, folder / "kept")
+    assert (refused.value.code, list(folder.iterdir())) == ("backup_place", [])
+    assert f"{folder}/kept: Operation not permitted." in refused.value.message

@@ -7,7 +7,7 @@ import pytest
 
 from app.core.errors import Broken, Refused
 from app.store import output, people, requests, tokens
-from app.store.copying import copy
+from app.store.copying import copy, snapshot
 from app.store.engine import Database, lock_for_serving, open_database
 from app.store.verify import verify
 from tests.integration.databases import disarmed, raw
@@ -94,6 +94,33 @@ async def test_a_row_that_arrives_as_another_undoes_the_copy(file: str, bare: st
     assert raw(bare, "SELECT count(*) FROM audit") == [(0,)]
 
 
+@pytest.mark.only("postgresql")
+async def test_an_end_that_stands_idle_while_the_other_is_read_is_not_ended_by_the_server(
+    file: str, bare: str, tmp_path: Path
+) -> None:
+    """The end that waits is asked itself how long it may: no test waits as long as a writer's ten seconds."""
+    await _filled(file)
+    await (await open_database(bare)).close()
+    name = bare.rpartition("@/")[2].partition("?")[0]
+    wait = "current_setting('idle_in_transaction_session_timeout')"
+    patient = f"BEGIN IF {wait} <> '0' THEN RAISE 'it would be ended after %', {wait}; END IF;"
+    raw(
+        bare,
+        f"CREATE FUNCTION waits() RETURNS trigger LANGUAGE plpgsql AS $$ {patient} RETURN NEW; END $$",
+        f"CREATE FUNCTION patient() RETURNS boolean LANGUAGE plpgsql AS $$ {patient} RETURN true; END $$",
+        "CREATE TRIGGER waits BEFORE INSERT ON words FOR EACH ROW EXECUTE FUNCTION waits()",
+        f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '10s'",
+    )
+    copied = await copy(file, bare)
+    raw(
+        bare,
+        "ALTER TABLE words RENAME TO elsewhere",
+        "CREATE VIEW words AS SELECT * FROM elsewhere WHERE patient()",
+    )
+    assert await copy(bare, f"sqlite:///{tmp_path}/moved/askfirst.db") == copied
+    assert await snapshot(bare, f"sqlite:///{tmp_path}/kept/askfirst.db") == copied
+
+
 @pytest.mark.threat("F1")
 async def test_a_log_that_is_not_whole_is_not_moved(file: str, bare: str) -> None:
     await _filled(file)
@@ -111,3 +138,8 @@ async def test_nothing_is_moved_while_a_server_runs_or_onto_itself(file: str, ba
     with pytest.raises(Refused) as same:
         await copy(file, file)
     assert same.value.code == "same_database"
+    link = Path(file.removeprefix("sqlite:///")).with_name("link.db")
+    link.symlink_to("askfirst.db")
+    with pytest.raises(Refused) as linked:
+        await copy(file, f"sqlite:///{link}")
+    assert linked.value.code == "same_database"

@@ -120,6 +120,30 @@ async def test_the_first_server_is_named_by_its_process(bare: str) -> None:
         pass
 
 
+@pytest.mark.only("sqlite")
+@pytest.mark.threat("G8")
+async def test_a_second_server_by_another_name_of_the_file_is_refused(
+    bare: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = await open_database(bare)
+    await note(db)
+    await db.close()
+    (tmp_path / "link.db").symlink_to(file(bare))
+    (tmp_path / "folder").symlink_to(file(bare).parent)
+    monkeypatch.chdir(file(bare).parent)
+    others = (f"sqlite:///{tmp_path}/link.db", f"sqlite:///{tmp_path}/folder/askfirst.db", "sqlite:///askfirst.db")
+    for other in others:
+        with lock_for_serving(bare), pytest.raises(Refused) as refused, lock_for_serving(other):
+            pass
+        assert refused.value.code == "already_serving", other
+        assert dialect.shown(other) == f"sqlite+aiosqlite:///{file(bare).resolve()}"
+        again = await open_database(other)
+        await note(again)
+        await again.close()
+    assert raw(bare, "SELECT count(*) FROM audit") == [(4,)]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["folder", "link.db"]
+
+
 @pytest.mark.threat("G8")
 @pytest.mark.parametrize(("line", "kind"), [("nfs4 server:/x rw", "nfs4"), ("ext4 /dev/sdb1 rw", "ext4")])
 def test_the_file_system_of_a_folder_is_the_innermost_mount_that_holds_it(tmp_path: Path, line: str, kind: str) -> None:
@@ -162,6 +186,14 @@ def test_a_server_over_the_network_must_prove_who_it_is(address: str, mode: str 
 @pytest.mark.threat("A10")
 def test_a_password_in_the_address_is_never_shown() -> None:
     assert "guess" not in dialect.shown("postgresql://askfirst_app:guess@db.example.org/askfirst")
+
+
+@pytest.mark.threat("A10")
+def test_a_password_in_the_query_of_an_address_is_refused_and_not_shown() -> None:
+    with pytest.raises(Refused) as refused:
+        dialect.shown("postgresql://askfirst_app@db.example.org/askfirst?password=guess")
+    assert (refused.value.code, "guess" in str(refused.value)) == ("database_url", False)
+    assert "PGPASSFILE" in refused.value.message
 
 
 @pytest.mark.threat("B16")

@@ -263,6 +263,22 @@ async def test_servers_are_as_many_as_you_like_but_none_while_somebody_is_alone_
     assert moved.value.code == "already_serving"
 
 
+async def test_a_line_does_not_come_up_while_somebody_is_alone_and_holds_a_place_afterwards(bare: str) -> None:
+    await (await open_database(bare)).close()
+    alone = partial(lock_for_serving, bare, alone=True)
+    with alone():
+        with pytest.raises(Broken) as lost:
+            await anext(heard(bare))
+        assert lost.value.code == "store_away"
+    async with contextlib.aclosing(heard(bare)) as hears:
+        assert await anext(hears) == ""
+        with pytest.raises(Refused) as refused, alone():
+            pass
+        assert refused.value.code == "already_serving"
+    with alone():
+        pass
+
+
 Write = Callable[[Database], Awaitable[object]]
 
 

@@ -14,7 +14,7 @@ from app.store import history, services
 from app.store.engine import Database, open_database
 from app.store.entries import change_dict, change_of, entry_dict, entry_of
 from app.store.verify import verify
-from tests.integration.databases import raw
+from tests.integration.databases import disarmed, raw
 from tests.integration.store.sample import NOW, fresh_id
 
 HOST = Host("alpha", "10.0.0.5", "production", ("ssh-ed25519 AAAA", "ssh-rsa BBBB"), port=2222, jump="bastion")
@@ -76,6 +76,24 @@ async def test_what_another_replica_applied_is_read_at_once(db: Database, url: s
         await _apply(other, wanted)
         assert not difference(await services.registry(db), wanted)
         assert await services.registry(db) is await services.registry(db)
+    await other.close()
+
+
+@pytest.mark.threat("T18")
+async def test_a_registry_that_took_the_number_of_a_lost_one_is_read_anew(db: Database, url: str) -> None:
+    """A standby takes over without the last change, and the next one gets the same revision."""
+    await _apply(db, WHOLE)
+    assert (await services.registry(db)).services == (SERVICE,)
+    disarmed(
+        url,
+        "DELETE FROM audit",
+        "UPDATE audit_head SET seq = 0, hash = ZEROS",
+        "DELETE FROM registry",
+        "UPDATE registry_revision SET revision = 0",
+    )
+    other = await open_database(url)
+    await _apply(other, Registry((HOST,)))
+    assert await services.registry(db) == Registry((HOST,), revision=1)
     await other.close()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from app.core.lifecycle import Request
 from app.core.policy import Assurance, Kind, Role
+from app.flow import people as flow_of_people
 from app.flow.ids import new_id
 from app.flow.ports import World
 from app.identity.passkeys import Place, options_to_approve
@@ -146,6 +147,21 @@ async def test_an_admin_who_set_somebodys_password_cannot_make_them_a_key_alone(
     assert (refused.status_code, "this key could be yours" in refused.text) == (403, True)
     cy = await browser("cy")
     assert (await cy.post("/people/keys/confirm", {"key": made.id, "back": "/settings"})).status_code == 303
+
+
+@pytest.mark.law(7)
+@pytest.mark.threat("A8")
+async def test_who_added_somebody_knew_their_first_password_and_confirms_none_of_their_keys(
+    browser: Make, seed: Seed, world: World
+) -> None:
+    about = {"name": "Vi", "email": "vi@example.org", "roles": {Role.APPROVER}, "groups": ("lab-team",)}
+    root = seed.accounts["root"].person
+    seed.accounts["vi"] = await flow_of_people.add(world, root, **about, password="a first password")  # type: ignore[arg-type]
+    made = await enrol(seed, "vi", "the admin's own", usable_in=None)
+    refused = await (await browser("root")).post("/people/keys/confirm", {"key": made.id, "back": "/people"})
+    assert (refused.status_code, "You have added Vi" in refused.text) == (403, True)
+    confirmed = await (await browser("cy")).post("/people/keys/confirm", {"key": made.id, "back": "/settings"})
+    assert confirmed.status_code == 303
 
 
 @pytest.mark.threat("A3")

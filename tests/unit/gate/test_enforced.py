@@ -137,11 +137,12 @@ SPOILED = {
     "a gate that all may write": (build.GATE_PATH, "chmod 777"),
     "a table that is a link": ("/etc/askfirst/restarts", "mv {0} /etc/other; ln -s /etc/other"),
     "a folder above that all may write": ("/usr/local/lib", "chmod 777"),
+    "a folder of its programs that all may write": ("/usr/local/bin", "chmod 777"),
     "a spool that another user could put aside": ("/var/lib/askfirst", "mkdir -p {0}; chown 1000"),
 }
 MEND = (
     "chown -R 0:0 /etc/askfirst /usr/local/lib/askfirst; rm -f /etc/askfirst/restarts; chmod 755 /usr/local/lib; "
-    "chown 0 /var/lib/askfirst; chmod 755 "
+    "chmod 755 /usr/local/bin; chown 0 /var/lib/askfirst; chmod 755 "
     "/etc/askfirst /usr/local/lib/askfirst/gate; chmod 644 /etc/askfirst/host"
 )
 
