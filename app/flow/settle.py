@@ -89,11 +89,14 @@ async def settle(world: World, request: Request) -> Request:
     watch = Watch.begin(
         service, lines, MANAGERS[service.manager], exit_status=request.exit_status, action=request.action
     )
-    deadline = world.clock.now() + world.limits.settle_timeout_seconds + service.settle_seconds
+    patience = world.limits.settle_timeout_seconds + service.settle_seconds
+    deadline = world.clock.now() + patience
     wait = _FIRST_WAIT
     while True:
         seen, watch, conclusion = await _observe(world, registry, service, watch)
-        if conclusion.is_final or world.clock.now() >= deadline:
+        now = world.clock.now()
+        deadline = min(deadline, now + patience)  # a clock that was set back makes nobody wait for longer
+        if conclusion.is_final or now >= deadline:
             return await _write(world, request, conclusion.is_success, conclusion.why, seen, lines)
         await world.clock.sleep(min(wait, max(_FIRST_WAIT, conclusion.look_again_in or wait)))
         wait = min(wait * 1.6, _LONGEST_WAIT)

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.errors import Conflict, NotFound
 from app.core.events import epoch, iso
@@ -23,6 +23,7 @@ from app.store.log import Tx, body_for, canonical
 from app.store.proofs import Proof, forget, proof, proofs, record_proof
 from app.store.rebuild import canonical_list
 from app.store.tables import AUDIT, PROPOSALS, REGISTRY, REVISION, TEXTS
+from app.store.writer import Writer
 
 # Proofs have a file of their own; callers find every question about services here.
 __all__ = [
@@ -70,16 +71,16 @@ _STAND = select(
     .scalar_subquery(),
 )
 # The last registry read from each open database: a large one takes far longer to read than to ask which it is.
-_LAST: WeakKeyDictionary[AsyncEngine, tuple[tuple[Any, ...], Registry]] = WeakKeyDictionary()
+_LAST: WeakKeyDictionary[Writer, tuple[tuple[Any, ...], Registry]] = WeakKeyDictionary()
 
 
 async def registry(db: Database) -> Registry:
     """Return the registry as it stands."""
     async with db.read() as connection:
         stand = tuple((await connection.execute(_STAND)).one())
-        known = _LAST.get(db.engine)
+        known = _LAST.get(db.writer)
         if known is None or known[0] != stand:
-            known = _LAST[db.engine] = (stand, await _registry(connection))
+            known = _LAST[db.writer] = (stand, await _registry(connection))
         return known[1]
 
 

@@ -196,6 +196,7 @@ class LabHost:
         options = (
             "BatchMode=yes", "ConnectTimeout=5", "LogLevel=ERROR", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes",
             f"UserKnownHostsFile={known}",
+            "ConnectionAttempts=5",  # an sshd that reads its settings again listens to nobody for a moment
         )  # fmt: skip
         words = ["ssh", "-F", "none", "-i", str(self.key_path), *(f"-o{option}" for option in options)]
         return [*words, f"{user}@{self.address}", remote]
