@@ -6,8 +6,10 @@ import os
 import pty
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +173,29 @@ def test_a_server_that_answers_with_another_warrant_is_not_signed_for() -> None:
         approve.warrant_of(WARRANT.text().replace("\nhost ", "\nhosts "), WARRANT.id)
     with pytest.raises(Refused, match="expired"):
         approve.warrant_of(WARRANT.text(), WARRANT.id)
+
+
+class Page(BaseHTTPRequestHandler):
+    """What a proxy or another program answers."""
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<h1>Welcome</h1>")
+
+    def log_message(self, *_: object) -> None:
+        """Keep it quiet."""
+
+
+def test_a_yes_that_reached_something_that_is_not_askfirst_is_told_as_unknown(stage: Stage) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        words = (stage.waiting.short_id, "--key", str(stage.key), "--json")
+        done = stage.at_a_terminal(*words, says="y", ASKFIRST_BASE_URL=f"http://127.0.0.1:{other.server_port}")
+        other.shutdown()
+    assert done.returncode != 0
+    told = json.loads(done.stdout)
+    assert told["code"] == "not_askfirst"
+    assert "whether your yes was counted is not known here" in told["detail"]
+    assert f"askfirst request show {stage.waiting.id}" in told["next"]
+    assert stage.now().approvals == ()

@@ -4,15 +4,17 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from app.core.level import Level
 from app.core.service import Service
 from app.core.warrant import Warrant
 from app.gate import build
 from tests.unit.gate.conftest import warrants
 from tests.unit.gate.enforced import Installed, allow, describe
-from tests.unit.gate.hosted import ROOT_ONLY
+from tests.unit.gate.hosted import ROOT_ONLY, claim
 
 pytestmark = ROOT_ONLY
 Make = Callable[..., Warrant]
@@ -243,6 +245,20 @@ def test_what_is_not_of_its_form_is_refused_with_its_own_status(
     assert seen == status
     assert why in answer.decode().replace("%20", " ")
     assert f"refused {status}: " in host.said()[0]
+
+
+@pytest.mark.law(9)
+@pytest.mark.threat("C10")
+def test_what_only_root_reads_is_never_quoted(host: Installed, tmp_path: Path) -> None:
+    """A stolen server may name any file of the host as a supervisord's configuration."""
+    secret = tmp_path / "shadow"
+    secret.write_text("root:$y$j9T$kept$here:20000:0:99999:7:::\n")
+    secret.chmod(0o600)
+    data = build.probe_input("0" * 32, [claim("supervisor", "gui", config=str(secret))], level=Level.ENFORCED)
+    answer, status = host.ask(data, "probe")
+    assert status == 0
+    assert b"it did not answer" in answer.replace(b"%20", b" ")
+    assert not [word for word in (b"j9T", b"kept", b"99999") if word in answer]
 
 
 def test_a_host_without_a_working_log_still_refuses_and_still_restarts(host: Installed, make: Make) -> None:
