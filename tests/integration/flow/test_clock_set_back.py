@@ -1,5 +1,7 @@
 """A clock that is set back makes nobody wait for the time that it went back."""
 
+import pytest
+
 from app.core.lifecycle import State
 from app.flow import freeze
 from app.flow.worker import Worker
@@ -14,3 +16,22 @@ async def test_a_worker_whose_clock_was_set_back_goes_on_at_once(stage: Stage) -
     await freeze.release(stage.world, stage.who["cy"], "all", "It is over.")
     stage.clock.advance(-50)
     assert (await stage.work(approved, worker)).state is State.SUCCEEDED
+
+
+async def test_settling_lasts_no_longer_by_a_clock_that_was_set_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = await stage.approve(await stage.waiting())
+    stage.alpha.programs["lab:pypnm-gui"].comes_back = False
+    slept, sleep = 0.0, stage.clock.sleep
+
+    async def set_back_once(seconds: float) -> None:
+        nonlocal slept
+        if slept < 10 <= slept + seconds:
+            stage.clock.advance(-3600)
+        slept += seconds
+        await sleep(seconds)
+
+    monkeypatch.setattr(stage.clock, "sleep", set_back_once)
+    assert (await stage.work(ran)).state is State.FAILED
+    assert 60 < slept < 150
