@@ -292,6 +292,29 @@ def test_cut_off_at_any_file_it_leaves_no_hole_and_the_next_run_ends_it(host: La
     assert as_askfirst(host, "sh -c id").status == 64
 
 
+# The new settings are in their place, and sshd has not heard of it.
+UNTOLD = f"""#!/bin/sh
+/usr/bin/mv "$@"
+[ "$3" != {SSHD} ] || kill -KILL "$PPID"
+"""
+
+
+@pytest.mark.law(6)
+@pytest.mark.parametrize("words", [(), ("--remove",)], ids=["run again", "taken away"])
+def test_cut_off_before_sshd_was_told_it_is_told_by_the_next_run(host: LabHost, words: tuple[str, ...]) -> None:
+    kit = values(host)
+    host.run(f"printf %s {shlex.quote(UNTOLD)} >/usr/local/sbin/mv; chmod 755 /usr/local/sbin/mv")
+    try:
+        assert sh(host, kit).status != 0
+    finally:
+        host.run(["rm", "-f", "/usr/local/sbin/mv"])
+    checked = sh(host, kit, "--check")
+    assert (checked.status, "sshd was not told yet to read its settings again" in checked.out) == (1, True), checked
+    assert "told sshd to read its settings again" in sh(host, kit, *words).out
+    if not words:
+        assert sh(host, kit, "--check").status == 0
+
+
 def test_it_is_taken_away_whole_and_what_was_there_before_comes_back(host: LabHost) -> None:
     """Another kit's files too, and an earlier file of the same name; the off switch is not the kit's."""
     host.run(f"echo '# mine' >{SSHD}; rm -rf /var/lib/askfirst")

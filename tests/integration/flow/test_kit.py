@@ -59,6 +59,17 @@ async def test_a_service_that_no_policy_covers_is_left_out(stage: Stage) -> None
     assert "No policy says who may approve" in made.kit.left_out[0][1]
 
 
+async def test_a_service_whose_run_no_warrant_can_name_is_left_out(stage: Stage) -> None:
+    """A directory's user, such as this one, is a word that neither a warrant nor the table can hold."""
+    for each in stage.alpha.processes.values():
+        each.user = "CORP\\svc"
+    await stage.register(replace(stage.alpha.claim(), user=None, checks=(CHECK,)))
+    made = await make(stage.world, "alpha", WISH)
+    assert made.kit.allowed == ()
+    assert made.kit.left_out[0][1].startswith(r"No warrant can name CORP\svc: ")
+    script(made.kit)
+
+
 async def test_a_host_that_was_never_open_gets_a_kit_by_which_it_can_be_looked_at(stage: Stage) -> None:
     """Nobody has to let Askfirst in as root first: look, prove, and install the kit a second time."""
     stage.hosts.down.add("alpha")
