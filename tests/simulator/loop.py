@@ -174,8 +174,9 @@ class Loop(asyncio.AbstractEventLoop):
         turn.context[PROCESS].ready.append(turn)
 
     def _finish(self, generator: Any) -> None:
-        """Close an asynchronous generator that nobody reads any more, as a running loop does."""
-        self.create_task(generator.aclose())
+        """Close an asynchronous generator that nobody reads any more, as a loop does for as long as it runs."""
+        if asyncio._get_running_loop() is self:  # noqa: SLF001 - the documented way to ask without an error
+            self.create_task(generator.aclose())
 
     # What asyncio asks of a loop.
 
