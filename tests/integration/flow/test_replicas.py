@@ -145,6 +145,22 @@ async def test_a_worker_that_stood_still_before_its_claim_starts_nothing(stage: 
 
 
 @pytest.mark.law(12)
+@pytest.mark.threat("T13")
+async def test_what_a_worker_learns_after_its_lease_ran_out_is_not_written_but_read_from_the_host(stage: Stage) -> None:
+    approved = await stage.approve(await stage.waiting())
+    held, first = holding(stage, "first")
+    step = asyncio.create_task(first.once())
+    await held.began.wait()
+    raw(stage.url, RAN_OUT)
+    held.let_go.set()
+    await step
+    assert (await story(stage, approved))[3:] == ["run_started"]
+    after = await stage.work(approved, Worker(replace(stage.world, worker="second")))
+    assert (after.state, stage.alpha.runs()) == (State.SUCCEEDED, 1)
+    assert (await story(stage, approved))[3:] == ["run_started", "run_lost", "run_ended", "settled"]
+
+
+@pytest.mark.law(12)
 async def test_a_step_whose_lease_is_lost_is_ended_and_the_run_is_read(stage: Stage) -> None:
     approved = await stage.approve(await stage.waiting())
     held, worker = holding(stage, "first")

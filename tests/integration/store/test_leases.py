@@ -2,6 +2,7 @@
 
 import asyncio
 
+import psycopg
 import pytest
 
 from app.core.errors import Conflict
@@ -21,6 +22,13 @@ async def take(db: Database, *subjects: str, worker: str = "one", now: float = N
 
 def fenced(db: Database, lease: Lease) -> Database:
     return leases.fenced(db, lease, lambda: NOW)
+
+
+async def comes(url: str, question: str) -> None:
+    """Wait until the database answers with a row."""
+    async with asyncio.timeout(60):
+        while not raw(url, question):  # noqa: ASYNC110 - a row calls nobody
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.law(6)
@@ -80,6 +88,35 @@ async def test_the_same_worker_that_takes_anew_is_not_the_one_that_was_late(db: 
     await take(db, "a")
     with pytest.raises(Conflict):
         await note(fenced(db, late))
+
+
+@pytest.mark.threat("T8")
+@pytest.mark.parametrize("next_one", ["one", "two"])
+async def test_who_held_it_before_neither_renews_nor_gives_back_what_is_another_lease_now(
+    db: Database, url: str, next_one: str
+) -> None:
+    (late,) = await take(db, "a")
+    raw(url, RAN_OUT)
+    (newer,) = await take(db, "a", worker=next_one)
+    assert await leases.renew(db, [late, newer], now=NOW, seconds=20) == {late}
+    await leases.give_back(db, late)
+    assert await leases.held(db, NOW, 20) == {"a"}
+
+
+@pytest.mark.only("postgresql")
+@pytest.mark.law(6)
+@pytest.mark.threat("T8")
+async def test_a_lease_that_ran_out_while_a_write_waited_for_the_log_is_lost(db: Database, url: str) -> None:
+    """What counts is the time at which it is written, not the one at which its transaction began."""
+    (lease,) = await leases.take(db, ["a"], "one", now=NOW, seconds=1)
+    with psycopg.connect(url.replace("+psycopg", "")) as other:
+        other.execute("SELECT seq FROM audit_head FOR UPDATE")
+        waiting = asyncio.create_task(note(fenced(db, lease)))
+        await comes(url, "SELECT 1 FROM pg_locks WHERE NOT granted")
+        await comes(url, "SELECT 1 FROM leases WHERE until <= EXTRACT(EPOCH FROM clock_timestamp())")
+    with pytest.raises(Conflict) as refused:
+        await waiting
+    assert refused.value.code == "lease_lost"
 
 
 async def test_a_lease_that_ran_out_is_lost_though_nobody_took_it(db: Database, url: str) -> None:
