@@ -79,9 +79,11 @@ async def _answer(
     pid, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
     about: dict[str, Any] = {"pid": pid, "uid": uid}
     try:
+        # Read first, whoever asks: one who is hung up on in mid-question may never see the answer.
+        line = await _line(reader)
         if uid not in users:
             raise refused(f"the user {uid} may not ask")
-        wish, seconds = _wish(await _line(reader))
+        wish, seconds = _wish(line)
         about |= {"principal": wish.principal, "serial": wish.serial, "sources": list(wish.sources)}
         made = authority.sign(wish, seconds)
     except Refused as no:
