@@ -7,9 +7,10 @@ or no Docker, or they cannot be asked, nothing proves that the name is missing, 
 from dataclasses import dataclass
 
 from app.cli.fleet import GUI_PROGRAM, NEW_SERVER, STOPPED_PROGRAM, Fleet
+from app.core.errors import Refused
 from app.core.policy import Policy
 from app.core.registry import Registry
-from app.core.service import USER, Host, HttpCheck, JsonCheck, Service, TcpCheck
+from app.core.service import ACCOUNT, USER, Host, HttpCheck, JsonCheck, Service, TcpCheck
 from app.core.verdict import Code
 
 RIGHT = "pypnm-gui"
@@ -55,13 +56,18 @@ def _host(name: str, fleet: Fleet, key: str) -> Host:
         environment=ENVIRONMENT,
         host_keys=(key,),
         port=fleet.ssh_port,
-        user=_user(fleet) or "askfirst",
+        user=fleet.user if ACCOUNT.fullmatch(fleet.user) else "askfirst",
     )
 
 
-def _user(fleet: Fleet) -> str | None:
-    """The user's name, where it is one that a claim can hold."""
-    return fleet.user if USER.fullmatch(fleet.user) else None
+def _user(fleet: Fleet) -> str:
+    if not USER.fullmatch(fleet.user):
+        raise Refused(
+            f"The demo's claims name the user who runs it, and none can hold {fleet.user!a}.",
+            code="odd_user",
+            next_step="Run it as a user whose name has letters, digits and . _ @ - only.",
+        )
+    return fleet.user
 
 
 def _right(fleet: Fleet) -> tuple[Service, ...]:

@@ -12,7 +12,10 @@ from app.core.level import Level
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 UNIT = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9@._:/\\-]{0,199}")
-USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+# The account that Askfirst signs in as: what useradd makes, since sudo and sshd read it too.
+ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+# Who a process runs as: a directory's names too (`ada.lovelace`, `svc@corp.example`), and the number of one without.
+USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,63}")
 PATH = re.compile(r"/[A-Za-z0-9@._:/+=,-]{0,399}")
 ARG = re.compile(r"[A-Za-z0-9@._:/=+,-]{1,200}")
 MOST_ARGS = 20
@@ -122,7 +125,7 @@ def host_problems(host: Host) -> list[Problem]:
         _form("name", host.name, NAME, "1 to 40 of a-z, 0-9 and '-', not '-' at an end"),
         _form("address", host.address, ADDRESS, "a host name or an IP address"),
         _form("environment", host.environment, NAME, "1 to 40 of a-z, 0-9 and '-'"),
-        _form("user", host.user, USER, "a user name of the host"),
+        _form("user", host.user, ACCOUNT, "the account to sign in as: a-z, 0-9, '_' and '-', not a digit first"),
         _form("jump", host.jump, NAME, "the registry's name of another host"),
         _port("port", host.port),
         _either(host.jump != host.name, "jump", "a host cannot be its own jump host"),
@@ -139,7 +142,7 @@ def service_problems(service: Service) -> list[Problem]:
         _form("host", service.host, NAME, "the registry's name of a host"),
         _either(0 < len(service.owner.strip()) <= 200, "owner", "name the person or team who answers for it"),
         _form("unit", service.unit, UNIT, "the manager's own name, of letters, digits and @ . _ : / - only"),
-        _form("user", service.user, USER, "the user name that its process runs as"),
+        _form("user", service.user, USER, "the user of its process: letters, digits and . _ @ - only"),
         _path("path", service.path),
         _path("config", service.config),
         _either(0 <= service.settle_seconds <= 600, "settle", "between 0s and 10m"),

@@ -93,7 +93,7 @@ af_as() {
 
 # Looks a user of the host up: AF_USER, AF_USER_UID, AF_USER_GID, AF_USER_HOME.
 af_user() {
-    case $1 in *[!a-z0-9_-]* | [!a-z_]* | '') return 1 ;; esac
+    case $1 in *[!A-Za-z0-9._@-]* | [!A-Za-z0-9_]* | '') return 1 ;; esac
     af_entry=$(getent passwd "$1" 2>/dev/null || grep "^$1:" /etc/passwd)
     IFS=: read -r AF_USER af_x AF_USER_UID AF_USER_GID af_x AF_USER_HOME af_x <<EOT
 $af_entry

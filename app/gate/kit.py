@@ -25,7 +25,7 @@ from importlib.resources import files as resources
 
 from app.core.errors import Refused
 from app.core.level import Level
-from app.core.service import ADDRESS, NAME, USER
+from app.core.service import ACCOUNT, ADDRESS, NAME
 from app.core.warrant import WORD
 from app.gate import build
 
@@ -181,7 +181,7 @@ def problems(kit: Kit) -> list[str]:
     checks = (
         (kit.level is not Level.OPEN, "an open host needs no kit"),
         (bool(kit.host_keys), "no host key is pinned"),
-        (USER.fullmatch(kit.account) is not None and kit.account != "root", f"{kit.account!a} is no account for it"),
+        (ACCOUNT.fullmatch(kit.account) is not None and kit.account != "root", f"{kit.account!a} is no account for it"),
         (len(set(lines)) == len(lines), "a service has two lines for one action"),
         (0 <= kit.cooldown <= 86_400 and 1 <= kit.per_hour <= 3600, "the caps are out of range"),
         (all(1 <= kit.approvals.get(name, 0) <= 9 for name in kit.services), "a service asks for no approval"),

@@ -11,6 +11,7 @@ asks for is refused.
 """
 
 import asyncio
+import os
 import socket
 from typing import Protocol
 
@@ -124,6 +125,8 @@ async def _connect(
 
 
 def _options(host: Host, client: _Client, pins: tuple[asyncssh.SSHKey, ...]) -> asyncssh.SSHClientConnectionOptions:
+    # asyncssh asks who we are here, though nothing of ours uses it, and fails for a container's user without a name.
+    os.environ.setdefault("LOGNAME", "askfirst")
     return asyncssh.SSHClientConnectionOptions(
         config=None,
         client_factory=lambda: client,

@@ -1,6 +1,7 @@
 """A sign-in checks the host before it shows anything of ours, and uses nothing of the server's own SSH set-up."""
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -28,6 +29,16 @@ async def signed_in(host: Host, key: ClientKey) -> asyncssh.SSHClientConnection:
 
 
 async def test_a_host_with_its_pinned_key_lets_us_in(sshd: Sshd, client_key: ClientKey) -> None:
+    await signed_in(sshd.host, client_key)
+    assert sshd.sign_ins == ["askfirst"]
+
+
+async def test_a_user_without_a_name_as_in_a_container_signs_in_too(
+    sshd: Sshd, client_key: ClientKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
     await signed_in(sshd.host, client_key)
     assert sshd.sign_ins == ["askfirst"]
 

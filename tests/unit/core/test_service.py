@@ -30,7 +30,7 @@ def test_the_samples_have_no_problem() -> None:
         ("unit", ""),
         ("unit", "-rf"),
         ("unit", "x" * 201),
-        ("user", "Root"),
+        ("user", "CORP\\svc"),
         ("user", "-u"),
         ("path", "opt/x"),
         ("path", "/opt/../etc"),
@@ -93,6 +93,12 @@ def test_no_field_takes_what_a_shell_or_a_reader_could_take_for_something_else(f
     value = f"/{word}" if field in {"path", "config"} else word
     change: dict[str, Any] = {field: value}
     assert [problem.field for problem in service_problems(replace(SERVICE, **change))] == [field]
+
+
+@pytest.mark.parametrize("name", ["ada.lovelace", "svc@corp.example", "Ada", "12345"])
+def test_a_process_may_run_as_a_directorys_user_and_nobody_signs_in_as_one(name: str) -> None:
+    assert service_problems(replace(SERVICE, user=name)) == []
+    assert [problem.field for problem in host_problems(replace(HOST, user=name))] == ["user"]
 
 
 def test_the_root_of_the_file_system_is_a_path() -> None:
