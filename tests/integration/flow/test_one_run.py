@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -12,11 +12,12 @@ from sqlalchemy import select
 from app.core.errors import Refused
 from app.core.events import RunStarted
 from app.core.level import Level
-from app.core.lifecycle import State
+from app.core.lifecycle import Request, State
 from app.core.policy import Role
-from app.core.run import Progress
+from app.core.run import SPENT, Exited, Progress, Refusal
 from app.core.service import Host
 from app.flow import execute, freeze
+from app.flow.ports import World
 from app.flow.worker import Worker
 from app.store import leases, requests
 from app.store.tables import AUDIT
@@ -106,6 +107,8 @@ async def test_a_cut_line_is_settled_by_burn_or_read(stage: Stage, cut: Cut, sta
     kinds = [event.type for event in await requests.events(stage.db, approved.id)]
     assert kinds.count("run_started") == 1
     assert (await verify(stage.db)).differences == []
+    if cut is not Cut.BEFORE_SESSION:  # what was sent may come later
+        assert stage.alpha.spend(await requests.text(stage.db, approved.warrant or "") or "") == Refusal(SPENT)
 
 
 @pytest.mark.law(5)
@@ -116,6 +119,54 @@ async def test_a_text_that_was_changed_in_the_store_is_not_run(stage: Stage) -> 
     disarmed(stage.url, ("UPDATE texts SET body = ? WHERE commitment = ?", (text.encode(), approved.warrant)))
     after = await stage.work(approved)
     assert (after.state, stage.alpha.spool) == (State.APPROVED, {})
+
+
+@dataclass(slots=True)
+class Halting(FakeHosts):
+    """Hosts whose answer stops short of how the command ended: it is over, or nothing more ever comes."""
+
+    hangs: bool = False
+
+    async def restart(self, host: Host, warrant: str, via: Sequence[Host] = (), **more: Any) -> AsyncIterator[Progress]:
+        async for each in FakeHosts.restart(self, host, warrant, via, **more):
+            if isinstance(each, Exited):
+                if self.hangs:
+                    await asyncio.Event().wait()
+                return
+            yield each
+
+
+@pytest.mark.law(12)
+@pytest.mark.parametrize("hangs", [False, True], ids=["it is over", "nothing more comes"])
+async def test_an_answer_without_the_commands_end_leaves_it_unknown_until_the_host_is_asked(
+    stage: Stage, hangs: bool
+) -> None:
+    approved = await stage.approve(await stage.waiting())
+    halting = Halting(stage.clock, stage.hosts.hosts, hangs=hangs)
+    limits = replace(stage.world.limits, run_timeout_seconds=0.2)
+    lost = await execute.execute(replace(stage.world, hosts=halting, limits=limits), approved)
+    assert (lost.state, stage.alpha.runs()) == (State.UNKNOWN, 1)
+    assert ((await stage.work(lost)).state, stage.alpha.runs()) == (State.SUCCEEDED, 1)
+
+
+@pytest.mark.law(5)
+@pytest.mark.parametrize(("change", "state"), [("frozen", State.NOT_RUN), ("edited", State.STALE)])
+async def test_what_comes_between_the_last_look_and_the_claim_is_heeded_before_anything_is_sent(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, change: str, state: State
+) -> None:
+    approved = await stage.approve(await stage.waiting())
+    claim = execute._claim  # noqa: SLF001 - the moment that nothing else can hit
+
+    async def changed_meanwhile(world: World, request: Request) -> Request:
+        if change == "frozen":
+            await freeze.freeze(stage.world, stage.who["cy"], "all", "An incident.")
+        else:
+            await stage.register(replace(stage.alpha.claim(), path="/opt/elsewhere"))
+        return await claim(world, request)
+
+    monkeypatch.setattr(execute, "_claim", changed_meanwhile)
+    after = await execute.execute(stage.world, approved)
+    assert (after.state, stage.alpha.spool, stage.hosts.sent) == (state, {}, [])
 
 
 @pytest.mark.law(12)

@@ -177,6 +177,25 @@ async def test_a_step_whose_lease_is_lost_is_ended_and_the_run_is_read(stage: St
     assert "run_lost" in await story(stage, approved)
 
 
+@pytest.mark.only("postgresql")
+@pytest.mark.threat("T7")
+async def test_a_run_that_lasts_longer_than_a_lease_is_followed_to_its_end(stage: Stage) -> None:
+    """By the server's own clock, which nobody sets."""
+    stage.world = replace(stage.world, limits=replace(stage.world.limits, lease_seconds=5.0))
+    approved = await stage.approve(await stage.waiting())
+    held, worker = holding(stage, "first")
+    running = asyncio.create_task(worker.run())
+    await held.began.wait()
+    (first,) = raw(stage.url, "SELECT until FROM leases WHERE until > 0")
+    later = ("SELECT 1 FROM leases WHERE until = 0 OR until > ?", (first[0] + 5,))
+    while not raw(stage.url, later):  # noqa: ASYNC110 - a row calls nobody
+        await asyncio.sleep(0.05)
+    held.let_go.set()
+    worker.stop()
+    await running
+    assert (await story(stage, approved))[3:] == ["run_started", "run_ended", "settled"]
+
+
 @pytest.mark.threat("T20")
 async def test_a_worker_told_to_stop_ends_its_steps_and_begins_none(stage: Stage) -> None:
     approved = await stage.approve(await stage.waiting())
