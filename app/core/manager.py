@@ -110,10 +110,9 @@ class Manager(Protocol):
     ``name`` is the registry's word, ``label`` the page's. ``is_driven`` tells whether this release restarts through
     it; ``is_claimable`` whether a claim may name it at all. ``is_by_hand`` tells that a person restarts it: whoever
     runs the process now agrees, as long as the process is the claimed one. ``takes_args`` tells that a claim may hold
-    arguments: it names what is run itself. ``privilege`` says what its probe and restart need. ``shell`` is the
-    fragment of the gate, POSIX sh: ``af_watch`` lines and one function ``facts_NAME`` ('-' in the name becomes '_'),
-    which prints records and identity lines, and changes nothing; the comment in
-    ``gate/frame.sh`` says how.
+    arguments: it names what is run itself. ``shell`` is the fragment of the gate, POSIX sh: ``af_watch`` lines and one
+    function ``facts_NAME`` ('-' in the name becomes '_'), which prints records and identity lines, and changes nothing;
+    the comment in ``gate/frame.sh`` says how.
     """
 
     name: str
@@ -122,7 +121,6 @@ class Manager(Protocol):
     is_claimable: bool
     is_by_hand: bool
     takes_args: bool
-    privilege: str
     shell: str
 
     def problems(self, service: Service) -> list[Problem]:

@@ -30,7 +30,6 @@ class Directories:
     is_claimable = True
     is_by_hand = False
     takes_args = False
-    privilege = "root, or the user of that supervisor: its list is closed to others."
     shell: str
 
     def commands(self, action: Action, directory: str) -> tuple[str, ...]:

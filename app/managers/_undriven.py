@@ -25,7 +25,6 @@ class Undriven:
     is_claimable: bool = True
     is_by_hand: bool = False
     takes_args: bool = False
-    privilege: str = "None to recognise it; root to see who holds a port."
     shell: str
 
     def problems(self, service: Service) -> list[Problem]:

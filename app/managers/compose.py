@@ -54,7 +54,6 @@ class Compose:
     is_claimable = True
     is_by_hand = False
     takes_args = False
-    privilege = "root: whoever may speak with Docker's socket is root."
     shell = SHELL
 
     def problems(self, service: Service) -> list[Problem]:

@@ -66,7 +66,6 @@ class Docker:
     is_claimable = True
     is_by_hand = False
     takes_args = False
-    privilege = "root: whoever may speak with Docker's socket is root."
     shell = ASKING + SHELL
 
     def problems(self, service: Service) -> list[Problem]:

@@ -37,7 +37,6 @@ class Manual:
     is_claimable = True
     is_by_hand = True
     takes_args = False
-    privilege = "root, to see who holds a port."
     shell = ASKING + SHELL
 
     def problems(self, service: Service) -> list[Problem]:

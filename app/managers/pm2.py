@@ -39,7 +39,6 @@ class Pm2:
     is_claimable = True
     is_by_hand = False
     takes_args = False
-    privilege = "root, to become the user whose daemon it is; or that user."
     shell = SHELL
 
     def problems(self, service: Service) -> list[Problem]:

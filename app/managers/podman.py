@@ -84,7 +84,6 @@ class Podman:
     is_claimable = True
     is_by_hand = False
     takes_args = False
-    privilege = "root for root's containers; root too, to become the user, for a user's."
     shell = ASKING + SHELL
 
     def problems(self, service: Service) -> list[Problem]:

@@ -104,7 +104,6 @@ class Script:
     is_claimable = True
     is_by_hand = False
     takes_args = True
-    privilege = "root: it runs the script, and only root can see who holds a port."
     shell = SHELL
 
     def problems(self, service: Service) -> list[Problem]:

@@ -29,7 +29,6 @@ class Supervisor:
     is_claimable = True
     is_by_hand = False
     takes_args = False
-    privilege = "root, or the user of that supervisord: its socket is closed to others."
     shell = ASKING
 
     def problems(self, service: Service) -> list[Problem]:

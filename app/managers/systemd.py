@@ -42,7 +42,6 @@ class Systemd:
     is_claimable = True
     is_by_hand = False
     takes_args = False
-    privilege = "None to look a unit up; root to see who holds a port, and to restart."
     shell = ASKING + _SHELL
 
     def problems(self, service: Service) -> list[Problem]:

@@ -113,7 +113,6 @@ class SystemdUser:
     is_claimable = True
     is_by_hand = False
     takes_args = False
-    privilege = "root, to become the user: nobody else may speak with a user's manager."
     shell = SHELL
 
     def problems(self, service: Service) -> list[Problem]:
