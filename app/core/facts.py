@@ -47,7 +47,6 @@ class Process:
     exe: str | None = None
     exe_uid: int | None = None
     cwd: str | None = None
-    inner_pid: int | None = None
     deleted: tuple[str, ...] = ()
 
 
@@ -110,8 +109,6 @@ class Facts:
     host's own table allows, each ``SERVICE MANAGER UNIT ACTION USER ARGV…``; None where it has no table.
     """
 
-    boot: str
-    machine: str
     hostname: str
     uid: int
     user: str

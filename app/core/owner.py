@@ -28,12 +28,6 @@ def owner_of(pid: int, facts: Facts, managers: Mapping[str, Manager], port: int 
     return replace(nearest, is_believed=False, evidence=f"{nearest.evidence}; not all ancestors could be seen")
 
 
-def holders(port: int, facts: Facts, managers: Mapping[str, Manager]) -> tuple[Owner, ...]:
-    """Return who runs the processes that hold a port, each once. Empty where nobody does, or nobody could be seen."""
-    owners = [owner_of(pid, facts, managers, port) for pid in holding(port, facts)]
-    return tuple({(owner.manager, owner.unit, owner.main, owner.is_believed): owner for owner in owners}.values())
-
-
 def holding(port: int, facts: Facts) -> tuple[int, ...]:
     """Return the pids that hold a port, the smallest first."""
     return tuple(sorted({pid for each in facts.listeners if each.port == port for pid in each.pids}))

@@ -53,8 +53,6 @@ def _facts(
 ) -> Facts:
     (header,), (host,) = by_kind[HEADER], by_kind["host"]
     return Facts(
-        boot=host.fields["boot"],
-        machine=host.fields["machine"],
         hostname=host.fields["name"],
         uid=int(host.fields["uid"]),
         user=host.fields["user"],
@@ -93,7 +91,6 @@ def _process(record: Record) -> Process:
         exe=fields.get("exe"),
         exe_uid=int(fields["exe-uid"]) if "exe-uid" in fields else None,
         cwd=fields.get("cwd"),
-        inner_pid=int(fields["inner"]) if "inner" in fields else None,
         deleted=tuple(fields["deleted"].split("\0")) if fields.get("deleted") else (),
     )
 

@@ -24,9 +24,6 @@ from app.core.level import Level
 from app.core.service import NAME, PATH, UNIT, USER, Service
 from app.managers import MANAGERS
 
-DOOR_PATH = "/usr/local/lib/askfirst/door"
-GATE_PATH = "/usr/local/lib/askfirst/gate"
-
 _SHELL = ("frame.sh", "probe.sh", "run.sh")
 # What other programs on the host are given as their text, by the variable that holds it.
 _TEXTS = {
@@ -108,12 +105,12 @@ def program() -> str:
 
 
 def installed() -> str:
-    """Return the gate that the kit installs as ``GATE_PATH``: the same and what refuses; its last line calls it."""
+    """Return the gate that the kit installs: the same and what refuses; its last line calls it."""
     return _INSTALLED
 
 
 def door() -> str:
-    """Return the forced command that the kit installs as ``DOOR_PATH``."""
+    """Return the forced command that the kit installs."""
     return _DOOR
 
 

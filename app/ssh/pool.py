@@ -54,10 +54,6 @@ class Connections:
         if link := self._links.get(host.name):
             self._rest(link)
 
-    def open_to(self) -> tuple[str, ...]:
-        """Name the hosts that there is a live connection to."""
-        return tuple(name for name, link in self._links.items() if link.is_live)
-
     async def close(self) -> None:
         """Close all. What runs on a host goes on."""
         self._kept.clear()

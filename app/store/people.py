@@ -27,7 +27,6 @@ class Account:
 
     person: Person
     email: str
-    has_password: bool
     created_at: float
 
 
@@ -211,7 +210,7 @@ async def persons(connection: AsyncConnection, rows: Iterable[Any]) -> list[Pers
 async def _accounts(connection: AsyncConnection, condition: Any) -> list[Account]:
     rows = (await connection.execute(select(PEOPLE).where(condition).order_by(PEOPLE.c.name, PEOPLE.c.id))).all()
     return [
-        Account(person, row.email, row.password_hash is not None, row.created_at)
+        Account(person, row.email, row.created_at)
         for row, person in zip(rows, await persons(connection, rows), strict=True)
     ]
 

@@ -33,7 +33,6 @@ __all__ = [
     "Row",
     "alive",
     "alive_of",
-    "alive_on",
     "append",
     "count",
     "create",
@@ -181,13 +180,6 @@ async def alive(db: Database) -> list[Alive]:
     async with db.read() as connection:
         rows = (await connection.execute(wanted)).all()
     return [Alive(row.id, row.version, State(row.state), row.host, row.not_after) for row in rows]
-
-
-async def alive_on(db: Database, host: str) -> list[str]:
-    """Return the ids of the requests on a host that have not ended."""
-    wanted = select(REQUESTS.c.id).where(REQUESTS.c.is_open, REQUESTS.c.host == host)
-    async with db.read() as connection:
-        return list((await connection.scalars(wanted.order_by(REQUESTS.c.seq))).all())
 
 
 async def under_way(db: Database, host: str) -> set[str]:

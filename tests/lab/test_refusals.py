@@ -21,7 +21,7 @@ from app.core.reading import facts
 from app.core.records import read
 from app.core.warrant import Warrant
 from app.gate import build
-from app.gate.kit import script
+from app.gate.kit import LIB, script
 from app.ssh.keys import fingerprint, pinned
 from tests.lab import machine
 from tests.lab.attempts import (
@@ -256,7 +256,7 @@ def test_the_hosts_own_switch_and_caps_bind_whoever_asks(romeo: LabHost, journal
 
 def taken(host: LabHost, command: str) -> Result:
     """Run something as the account itself, as if somebody had a shell there."""
-    shell = ["su", "-s", "/bin/sh", "askfirst", "-c", command.format(gate=build.GATE_PATH, id=ID)]
+    shell = ["su", "-s", "/bin/sh", "askfirst", "-c", command.format(gate=f"{LIB}/gate", id=ID)]
     return host.run(shell, stdin=f"{NONCE}\nend\n", check=False)
 
 

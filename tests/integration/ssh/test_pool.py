@@ -45,7 +45,6 @@ async def test_a_connection_that_nobody_needs_is_closed_after_a_while(sshd: Sshd
     connections = Connections(client_key, idle_seconds=0.05)
     await said(connections, sshd.host)
     await until(lambda: sshd.open_connections == 0)
-    assert connections.open_to() == ()
 
 
 async def test_a_kept_connection_stays_until_it_is_released(sshd: Sshd, client_key: ClientKey) -> None:
@@ -54,7 +53,6 @@ async def test_a_kept_connection_stays_until_it_is_released(sshd: Sshd, client_k
     connections.keep(sshd.host)
     await said(connections, sshd.host)
     await asyncio.sleep(0.1)
-    assert connections.open_to() == ("alpha",)
     assert sshd.open_connections == 1
     connections.release(sshd.host)  # once is enough: nothing is counted
     await until(lambda: sshd.open_connections == 0)

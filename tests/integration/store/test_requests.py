@@ -226,7 +226,6 @@ async def test_workers_find_what_wants_them(db: Database) -> None:
     assert await requests.wanting(db, []) == []
     assert await requests.expired(db, NOW + 99) == []
     assert await requests.expired(db, NOW + 100) == [second.id]
-    assert await requests.alive_on(db, "alpha") == [first.id]
     assert await requests.inbox(db) == [first, second]
     await requests.append(db, first, denied())
     assert await requests.inbox(db) == [second]

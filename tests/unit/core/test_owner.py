@@ -6,8 +6,8 @@ from types import MappingProxyType
 import pytest
 
 from app.core.facts import Facts, Process
-from app.core.manager import Nearness
-from app.core.owner import holders, holding, is_whole, owner_of
+from app.core.manager import Nearness, Owner
+from app.core.owner import holding, is_whole, owner_of
 from app.managers import MANAGERS
 from tests.output.incident import facts
 
@@ -16,6 +16,13 @@ FACTS = facts()
 
 def holder(port: int) -> int:
     return holding(port, FACTS)[0]
+
+
+def owner_at(port: int) -> Owner:
+    """Return the one owner of all that hold a port."""
+    owners = [owner_of(pid, FACTS, MANAGERS, port) for pid in holding(port, FACTS)]
+    (_,) = {(each.manager, each.unit, each.main, each.is_believed) for each in owners}
+    return owners[0]
 
 
 def with_process(changed: Process) -> Facts:
@@ -44,7 +51,7 @@ def without(pid: int) -> Facts:
     ],
 )
 def test_who_holds_a_port_of_the_incidents_host(port: int, manager: str, unit: str | None, nearness: Nearness) -> None:
-    (owner,) = holders(port, FACTS, MANAGERS)
+    owner = owner_at(port)
     assert (owner.manager, owner.unit, owner.nearness, owner.is_believed) == (manager, unit, nearness, True)
 
 
@@ -62,7 +69,7 @@ def test_who_holds_a_port_of_the_incidents_host(port: int, manager: str, unit: s
     ],
 )
 def test_what_is_only_recognised_is_named_and_not_believed(port: int, manager: str) -> None:
-    (owner,) = holders(port, FACTS, MANAGERS)
+    owner = owner_at(port)
     assert (owner.manager, owner.is_believed) == (manager, False)
 
 
@@ -118,12 +125,12 @@ def test_nobody_is_the_owner_where_no_manager_says_otherwise() -> None:
 
 
 def test_a_port_that_nobody_holds_has_no_holders() -> None:
-    assert holders(4, FACTS, MANAGERS) == ()
+    assert holding(4, FACTS) == ()
 
 
 def test_workers_of_one_master_are_one_owner() -> None:
     assert len(holding(5050, FACTS)) > 1
-    assert len(holders(5050, FACTS, MANAGERS)) == 1
+    assert owner_at(5050).unit == "lab:pypnm-gui"
 
 
 def test_a_chain_is_whole_up_to_the_first_process() -> None:

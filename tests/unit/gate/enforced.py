@@ -21,6 +21,7 @@ from app.core.records import HEADER, read
 from app.core.service import Service
 from app.core.warrant import Warrant
 from app.gate import build
+from app.gate.kit import LIB
 from tests.unit.gate.hosted import Gate, with_children
 
 ENTER = """
@@ -75,7 +76,7 @@ class Installed(Gate):
     def inside(self, *argv: str) -> list[str]:
         return ["nsenter", "-m", "-t", str(self.pid), *argv]
 
-    def begin(self, *words: str, program: str = build.GATE_PATH) -> subprocess.Popen[bytes]:
+    def begin(self, *words: str, program: str = f"{LIB}/gate") -> subprocess.Popen[bytes]:
         environment = {"PATH": "/tmp:/usr/bin:/bin", "HOME": "/root", "SUDO_UID": "1000", "SUDO_USER": "askfirst"}
         return subprocess.Popen(
             self.inside(*self.shell, program, *words), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -139,8 +140,8 @@ def installed(shell: Sequence[str], folder: Path) -> Iterator[Installed]:
             journal.setblocking(False)
             journal.bind(f"/proc/{process.pid}/root/dev/log")
             host = Installed(shell, folder, process.pid, journal)
-            host.write(build.GATE_PATH, build.installed(), 0o755)
-            host.write(build.DOOR_PATH, build.door(), 0o755)
+            host.write(f"{LIB}/gate", build.installed(), 0o755)
+            host.write(f"{LIB}/door", build.door(), 0o755)
             describe(host)
             yield host
         finally:

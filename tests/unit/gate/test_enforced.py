@@ -12,6 +12,7 @@ from app.core.level import Level
 from app.core.service import Service
 from app.core.warrant import Warrant
 from app.gate import build
+from app.gate.kit import LIB
 from tests.unit.gate.conftest import warrants
 from tests.unit.gate.enforced import Installed, allow, describe
 from tests.unit.gate.hosted import ROOT_ONLY, claim
@@ -136,7 +137,7 @@ SPOILED = {
     "a table that a group may write": ("/etc/askfirst/restarts", "chgrp 100 {0}; chmod 664"),
     "a folder that all may write": ("/etc/askfirst", "chmod 777"),
     "a folder of another user": ("/etc/askfirst/approvers", "chown 1000"),
-    "a gate that all may write": (build.GATE_PATH, "chmod 777"),
+    "a gate that all may write": (f"{LIB}/gate", "chmod 777"),
     "a table that is a link": ("/etc/askfirst/restarts", "mv {0} /etc/other; ln -s /etc/other"),
     "a folder above that all may write": ("/usr/local/lib", "chmod 777"),
     "a folder of its programs that all may write": ("/usr/local/bin", "chmod 777"),

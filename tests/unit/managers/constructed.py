@@ -56,8 +56,6 @@ def host(
         manager = record.kind.partition(".")[0]
         own[manager] = (*own.get(manager, ()), record)
     return Facts(
-        boot="8f2c",
-        machine="m",
         hostname="alpha",
         uid=0,
         user="root",

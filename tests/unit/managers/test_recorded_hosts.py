@@ -6,14 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from app.core.facts import Facts
 from app.core.judge import judge
-from app.core.owner import holders
+from app.core.owner import holding, owner_of
 from app.core.reading import facts
 from app.core.records import read
 from app.managers import MANAGERS
 from tests.facts.record import claims_of
 
 RECORDED = sorted((Path(__file__).parents[2] / "facts").glob("*/*.rec"))
+
+
+def runs(pid: int, port: int, seen: Facts) -> tuple[str, str | None, bool]:
+    owner = owner_of(pid, seen, MANAGERS, port)
+    return owner.manager, owner.unit, owner.is_believed
 
 
 @pytest.mark.law(1)
@@ -26,9 +32,7 @@ def test_a_recorded_host_is_read_as_what_it_was(path: Path) -> None:
     seen = facts(read(answer, nonce, "probe"), 0.0, claims)
 
     owners = {
-        port: sorted(
-            {(each.manager, each.unit, each.is_believed) for each in holders(int(port), seen, MANAGERS)}, key=str
-        )
+        port: sorted({runs(pid, int(port), seen) for pid in holding(int(port), seen)}, key=str)
         for port in expected["owners"]
     }
     found = {claim.name: MANAGERS[claim.manager].find(claim, seen) for claim in claims}
