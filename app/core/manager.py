@@ -107,6 +107,9 @@ class Command:
 class Manager(Protocol):
     """One process manager. ``MANAGER`` at the end of each file under ``managers`` is such a value.
 
+    Its class inherits from this one, which has what several do alike: the restart starts too, nothing is gentler,
+    there are no signs of their own.
+
     ``name`` is the registry's word, ``label`` the page's. ``is_driven`` tells whether this release restarts through
     it; ``is_claimable`` whether a claim may name it at all. ``is_by_hand`` tells that a person restarts it: whoever
     runs the process now agrees, as long as the process is the claimed one. ``takes_args`` tells that a claim may hold
@@ -118,9 +121,9 @@ class Manager(Protocol):
     name: str
     label: str
     is_driven: bool
-    is_claimable: bool
-    is_by_hand: bool
-    takes_args: bool
+    is_claimable: bool = True
+    is_by_hand: bool = False
+    takes_args: bool = False
     shell: str
 
     def problems(self, service: Service) -> list[Problem]:
@@ -139,16 +142,19 @@ class Manager(Protocol):
         """
 
     def start(self, service: Service, unit: str, facts: Facts) -> Command:
-        """Make the start of ``unit``, under which nothing runs. By hand and where it is not driven: as ``restart``."""
+        """Make the start of ``unit``, under which nothing runs: the restart, where there is nothing else for it."""
+        return self.restart(service, unit, facts)
 
     def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
         """Offer what the manager can do with ``unit`` while its process stays alive, the gentlest first; or nothing.
 
         ``ever`` asks for what it may offer at any time, whether or not there is occasion for it now.
         """
+        return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
         """Give the signs of need that only this manager can see."""
+        return ()
 
     def mark(self, identity: tuple[str, ...]) -> tuple[str, ...]:
         """Return what, of the identity lines, changes with each new incarnation and with nothing else.

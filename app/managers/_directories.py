@@ -7,11 +7,9 @@ only for processes of its own user. Where root's ``su`` (or its like) only waits
 somebody else, that process is the main one.
 """
 
-from collections.abc import Mapping
-
 from app.core.display import visible
 from app.core.facts import Facts, Process, Record
-from app.core.manager import Action, Command, Found, Lookup, Missing, Nearness, Owner, Several, Unseen
+from app.core.manager import Action, Command, Found, Lookup, Manager, Missing, Nearness, Owner, Several, Unseen
 from app.core.service import Problem, Service
 from app.core.verdict import Sign
 from app.managers._near import near
@@ -20,17 +18,11 @@ from app.managers._processes import above, described, is_roots_program, named, p
 _WAITING = ("su", "sudo", "runuser", "doas")
 
 
-class Directories:
+class Directories(Manager):
     """The part of such a manager that is the same for both; a subclass says what its programs are called."""
 
-    name: str
-    label: str
     program: str
     is_driven = True
-    is_claimable = True
-    is_by_hand = False
-    takes_args = False
-    shell: str
 
     def commands(self, action: Action, directory: str) -> tuple[str, ...]:
         """Write the argv of a restart or a start of the service in a directory."""
@@ -100,10 +92,6 @@ class Directories:
     def start(self, service: Service, unit: str, facts: Facts) -> Command:
         """Make the start of the service in its directory, by the user of its supervisor."""
         return self._command(Action.START, service, unit, facts)
-
-    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
-        """Offer nothing: it could send a signal, and whether a program reloads at one or ends is not known here."""
-        return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
         """Give what the supervisor says: it wants the service to run, and it does not."""

@@ -4,35 +4,22 @@ Nothing of one manager stands here. Their own lists are not asked, so none of th
 tells a person where to look, and is no proof.
 """
 
-from collections.abc import Mapping
-
 from app.core.errors import Refused
 from app.core.facts import Facts, Process
-from app.core.manager import Action, Command, Lookup, Nearness, Owner, Unseen
+from app.core.manager import Command, Lookup, Manager, Nearness, Owner, Unseen
 from app.core.service import Problem, Service
-from app.core.verdict import Sign
 from app.managers._processes import above, described, named, process_lines
 
 BY_HAND = "Register the service as manual: Askfirst then proves before and after, and a person restarts it."
 
 
-class Undriven:
+class Undriven(Manager):
     """The part of a manager that is the same wherever nothing is asked and nothing is run."""
 
-    name: str
-    label: str
-    is_driven: bool = False
-    is_claimable: bool = True
-    is_by_hand: bool = False
-    takes_args: bool = False
-    shell: str
+    is_driven = False
 
     def problems(self, service: Service) -> list[Problem]:
         return []
-
-    def recognise(self, chain: tuple[Process, ...], port: int | None, facts: Facts) -> Owner | None:
-        """Say whether this manager runs the first process of the chain."""
-        raise NotImplementedError
 
     def find(self, service: Service, facts: Facts) -> Lookup:
         return Unseen(f"{self.label} is recognised, and has nothing that could be asked for a name", BY_HAND)
@@ -43,15 +30,6 @@ class Undriven:
             code="not_driven",
             next_step=BY_HAND,
         )
-
-    def start(self, service: Service, unit: str, facts: Facts) -> Command:
-        return self.restart(service, unit, facts)
-
-    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
-        return {}
-
-    def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
-        return ()
 
     def mark(self, identity: tuple[str, ...]) -> tuple[str, ...]:
         return process_lines(identity)

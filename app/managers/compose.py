@@ -10,10 +10,9 @@ and what was changed in it is not applied. ``--no-deps`` keeps it from restartin
 
 import re
 from collections import Counter
-from collections.abc import Mapping
 
 from app.core.facts import Facts, Process
-from app.core.manager import Action, Command, Found, Lookup, Missing, Owner, Several
+from app.core.manager import Command, Found, Lookup, Manager, Missing, Owner, Several
 from app.core.service import Problem, Service
 from app.core.verdict import Sign
 from app.managers import _containers
@@ -45,15 +44,12 @@ facts_compose() {
 """
 
 
-class Compose:
+class Compose(Manager):
     """Docker Compose, as a plugin of the docker command."""
 
     name = "compose"
     label = "Docker Compose"
     is_driven = True
-    is_claimable = True
-    is_by_hand = False
-    takes_args = False
     shell = SHELL
 
     def problems(self, service: Service) -> list[Problem]:
@@ -100,9 +96,6 @@ class Compose:
     def start(self, service: Service, unit: str, facts: Facts) -> Command:
         project, _, name = unit.partition("/")
         return Command(("docker", "compose", "-p", project, "start", name), "root")
-
-    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
-        return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
         own = [each for each in _containers.containers(facts) if each.unit == service.unit]

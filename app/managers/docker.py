@@ -8,10 +8,8 @@ with the same image: it reads no file of the operator's. The restart counter doe
 inside it. Keeps law 4: the argv is made here.
 """
 
-from collections.abc import Mapping
-
 from app.core.facts import Facts, Process
-from app.core.manager import Action, Command, Found, Lookup, Missing, Owner
+from app.core.manager import Command, Found, Lookup, Manager, Missing, Owner
 from app.core.service import Problem, Service
 from app.core.verdict import Sign
 from app.managers import _containers
@@ -57,15 +55,12 @@ af_docker_running() {
 """
 
 
-class Docker:
+class Docker(Manager):
     """The Docker daemon of the host, which root runs."""
 
     name = "docker"
     label = "Docker"
     is_driven = True
-    is_claimable = True
-    is_by_hand = False
-    takes_args = False
     shell = ASKING + SHELL
 
     def problems(self, service: Service) -> list[Problem]:
@@ -107,9 +102,6 @@ class Docker:
 
     def start(self, service: Service, unit: str, facts: Facts) -> Command:
         return Command(("docker", "start", unit), "root")
-
-    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
-        return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
         own = (each for each in _containers.containers(facts) if each.name == service.unit)

@@ -4,12 +4,9 @@ There is no name to come down from: its processes are found by the claimed ports
 people.
 """
 
-from collections.abc import Mapping
-
 from app.core.facts import Facts, Process
-from app.core.manager import Action, Command, Found, Lookup, Owner, Several, Unseen
+from app.core.manager import Command, Found, Lookup, Manager, Owner, Several, Unseen
 from app.core.service import Problem, Service
-from app.core.verdict import Sign
 from app.managers._places import ASKING, mains, problems
 from app.managers._processes import process_lines
 
@@ -28,15 +25,13 @@ facts_manual() {
 """
 
 
-class Manual:
+class Manual(Manager):
     """A person."""
 
     name = "manual"
     label = "a person, by hand"
     is_driven = False
-    is_claimable = True
     is_by_hand = True
-    takes_args = False
     shell = ASKING + SHELL
 
     def problems(self, service: Service) -> list[Problem]:
@@ -56,15 +51,6 @@ class Manual:
 
     def restart(self, service: Service, unit: str, facts: Facts) -> Command:
         return Command((), "-")
-
-    def start(self, service: Service, unit: str, facts: Facts) -> Command:
-        return self.restart(service, unit, facts)
-
-    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
-        return {}
-
-    def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
-        return ()
 
     def mark(self, identity: tuple[str, ...]) -> tuple[str, ...]:
         return process_lines(identity)

@@ -7,15 +7,15 @@ never as anyone else: it leaves a new daemon behind wherever it finds none.
 
 In cluster mode the daemon itself holds the port for its workers, and nothing tells for which application: it is taken
 for the one application in cluster mode, and for nobody's where there are several. Seen with 7.0: a restart makes new
-processes, with the environment that they had; so does ``pm2 reload``, which therefore is nothing gentler.
+processes, with the environment that they had; so does ``pm2 reload``, which therefore is nothing gentler. A restart
+also starts what is stopped, while ``pm2 start`` would take an unknown name for a file.
 """
 
 import re
-from collections.abc import Mapping
 
 from app.core.display import visible
 from app.core.facts import Facts, Process, Record
-from app.core.manager import Action, Command, Found, Lookup, Missing, Nearness, Owner, Unseen
+from app.core.manager import Command, Found, Lookup, Manager, Missing, Nearness, Owner, Unseen
 from app.core.service import Problem, Service
 from app.core.verdict import Sign
 from app.managers._climbing import climbing
@@ -30,15 +30,12 @@ _NUMBER = re.compile(r"0[xXbBoO][0-9a-fA-F]+|[0-9.]+(?:[eE]-?[0-9]+)?|Infinity")
 _CLUSTER = "cluster_mode"
 
 
-class Pm2:
+class Pm2(Manager):
     """A PM2 daemon."""
 
     name = "pm2"
     label = "PM2"
     is_driven = True
-    is_claimable = True
-    is_by_hand = False
-    takes_args = False
     shell = SHELL
 
     def problems(self, service: Service) -> list[Problem]:
@@ -124,14 +121,6 @@ class Pm2:
         daemons = _daemons(service, facts)
         god = facts.processes.get(daemons[0].number("pid")) if len(daemons) == 1 else None
         return Command((*home, "pm2", "restart", unit), god.user if god else service.user or "nobody")
-
-    def start(self, service: Service, unit: str, facts: Facts) -> Command:
-        """Make the restart: it starts what is stopped, while ``pm2 start`` would take an unknown name for a file."""
-        return self.restart(service, unit, facts)
-
-    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
-        """Offer nothing: ``pm2 reload`` makes new processes too."""
-        return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
         """Give what PM2 says of an application that does not stay. Its other count holds restarts by people too."""

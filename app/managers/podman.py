@@ -16,12 +16,12 @@ here.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 from app.core.facts import Facts, Process, Record
-from app.core.manager import Action, Command, Found, Lookup, Missing, Nearness, Owner, Unseen
+from app.core.manager import Command, Found, Lookup, Manager, Missing, Nearness, Owner, Unseen
 from app.core.service import USER, Problem, Service
 from app.core.verdict import Sign
 from app.managers import _containers
@@ -75,15 +75,12 @@ class Kept:
         return str(conmon.uid) == self.uid and is_spoken_for
 
 
-class Podman:
+class Podman(Manager):
     """podman, root's and the users' own."""
 
     name = "podman"
     label = "podman"
     is_driven = True
-    is_claimable = True
-    is_by_hand = False
-    takes_args = False
     shell = ASKING + SHELL
 
     def problems(self, service: Service) -> list[Problem]:
@@ -147,9 +144,6 @@ class Podman:
     def start(self, service: Service, unit: str, facts: Facts) -> Command:
         """Make ``podman start NAME``, by the user whose container it is."""
         return _podman("start", unit)
-
-    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
-        return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
         own = (each.container for each in _kept(facts) if each.unit == service.unit)

@@ -9,12 +9,9 @@ one thing besides port and path that the kernel vouches for.
 The same argv starts the service where nothing runs. Keeps law 4: the words reach the script as an array.
 """
 
-from collections.abc import Mapping
-
 from app.core.facts import Facts, Process, Record
-from app.core.manager import Action, Command, Found, Lookup, Missing, Nearness, Owner, Several, Unseen
+from app.core.manager import Command, Found, Lookup, Manager, Missing, Nearness, Owner, Several, Unseen
 from app.core.service import PATH, Problem, Service
-from app.core.verdict import Sign
 from app.managers import _places
 from app.managers._near import near
 from app.managers._processes import described, process_lines
@@ -95,14 +92,12 @@ _STATES = {
 }
 
 
-class Script:
+class Script(Manager):
     """A script that root runs."""
 
     name = "script"
     label = "a script"
     is_driven = True
-    is_claimable = True
-    is_by_hand = False
     takes_args = True
     shell = SHELL
 
@@ -156,16 +151,6 @@ class Script:
     def restart(self, service: Service, unit: str, facts: Facts) -> Command:
         """Make the script's own argv, by root."""
         return Command((unit, *service.args), "root")
-
-    def start(self, service: Service, unit: str, facts: Facts) -> Command:
-        """Make the script's own argv, by root: it starts what it would restart."""
-        return self.restart(service, unit, facts)
-
-    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
-        return {}
-
-    def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
-        return ()
 
     def mark(self, identity: tuple[str, ...]) -> tuple[str, ...]:
         """Return the lines of its processes: a script has no other mark of an incarnation."""

@@ -8,11 +8,9 @@ gui``, where they differ); a program's pid and start time tell a new incarnation
 configuration.
 """
 
-from collections.abc import Mapping
-
 from app.core.display import span, visible
 from app.core.facts import Facts, Process, Record
-from app.core.manager import Action, Command, Found, Lookup, Missing, Nearness, Owner, Unseen
+from app.core.manager import Command, Found, Lookup, Manager, Missing, Nearness, Owner, Unseen
 from app.core.service import Problem, Service
 from app.core.verdict import Sign
 from app.managers._near import near
@@ -20,15 +18,12 @@ from app.managers._processes import above, described, process_lines
 from app.managers._supervisor_fragment import ASKING
 
 
-class Supervisor:
+class Supervisor(Manager):
     """A supervisord."""
 
     name = "supervisor"
     label = "supervisor"
     is_driven = True
-    is_claimable = True
-    is_by_hand = False
-    takes_args = False
     shell = ASKING
 
     def problems(self, service: Service) -> list[Problem]:
@@ -84,9 +79,6 @@ class Supervisor:
     def start(self, service: Service, unit: str, facts: Facts) -> Command:
         """Make ``supervisorctl start UNIT``, by the user of the supervisord that was proved."""
         return _supervisorctl("start", service, unit, facts)
-
-    def gentler(self, service: Service, unit: str, facts: Facts, *, ever: bool = False) -> Mapping[Action, Command]:
-        return {}
 
     def signs(self, service: Service, facts: Facts) -> tuple[Sign, ...]:
         """Give what supervisor itself says: a program that fails to start, or does not stay."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from app.core.errors import Refused
 from app.core.facts import Facts, Process
-from app.core.manager import Action, Command, Lookup, Missing, Owner
+from app.core.manager import Action, Command, Lookup, Manager, Missing, Owner
 from app.core.service import Problem, Service
 from app.core.verdict import Sign
 from app.managers._systemd import Units, mark, problems
@@ -33,15 +33,12 @@ SYSTEMD_LISTING='cd /; exec 2>/dev/null
 """
 
 
-class Systemd:
+class Systemd(Manager):
     """The system's systemd."""
 
     name = "systemd"
     label = "systemd"
     is_driven = True
-    is_claimable = True
-    is_by_hand = False
-    takes_args = False
     shell = ASKING + _SHELL
 
     def problems(self, service: Service) -> list[Problem]:

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from app.core.errors import Refused
 from app.core.facts import Facts, Process, Record
-from app.core.manager import Action, Command, Found, Lookup, Nearness, Owner, Unseen
+from app.core.manager import Action, Command, Found, Lookup, Manager, Nearness, Owner, Unseen
 from app.core.service import Problem, Service
 from app.core.verdict import Sign
 from app.managers._processes import above, described, is_roots_program, named, runs
@@ -104,15 +104,12 @@ systemd_user_strange() {
 """
 
 
-class SystemdUser:
+class SystemdUser(Manager):
     """A user's systemd."""
 
     name = "systemd-user"
     label = "systemd --user"
     is_driven = True
-    is_claimable = True
-    is_by_hand = False
-    takes_args = False
     shell = SHELL
 
     def problems(self, service: Service) -> list[Problem]:
