@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from app.core.checklist import SAYABLE
 from app.core.commitment import Text
+from app.core.digest import sha256_hex
 from app.core.errors import NotFound, Refused
 from app.core.events import Asked, Blocked, Cancelled, Insisted, Verified
 from app.core.gentler import ASKABLE
@@ -24,7 +25,6 @@ from app.flow.evidence import Evidence, claim_digest
 from app.flow.ids import new_id, salted, stamp
 from app.flow.ports import World
 from app.flow.prove import Look, look, remember
-from app.identity.secrets import digest
 from app.managers import MANAGERS
 from app.ssh.keys import fingerprint, pinned
 from app.store import people, requests, services
@@ -80,7 +80,7 @@ async def ask(
         action=action,
         said=tuple(sorted(set(said))),
     )
-    body = digest(f"{who.id}\n{claim.name}\n{reason}\n{ticket}\n{action}\n{' '.join(asked.said)}")
+    body = sha256_hex(f"{who.id}\n{claim.name}\n{reason}\n{ticket}\n{action}\n{' '.join(asked.said)}")
     request = await requests.create(world.db, new_id(now), asked, texts, key=key, key_digest=body)
     world.news.tell("work")
     return request

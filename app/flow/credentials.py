@@ -16,9 +16,9 @@ from app.flow.ports import World
 from app.identity import passkeys
 from app.identity.passkeys import Place
 from app.identity.points import refuse_no_key
-from app.identity.secrets import new_secret
 from app.store import credentials, people
 from app.store.people import Account
+from app.store.secret import new_secret
 
 _MOST_KEYS = 20
 _ENROL, _CONFIRM = "enrol", "confirm:"

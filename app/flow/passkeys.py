@@ -12,8 +12,8 @@ from app.flow.people import not_too_often
 from app.flow.ports import World
 from app.identity import passkeys
 from app.identity.passkeys import Place
-from app.identity.secrets import new_secret
 from app.store import credentials, people, requests, sessions
+from app.store.secret import new_secret
 
 _SIGN_IN = "sign-in"
 

@@ -14,9 +14,9 @@ from app.core.service import NAME
 from app.flow.ids import new_id
 from app.flow.ports import World
 from app.identity.passwords import hash_password, verify_password
-from app.identity.secrets import new_secret
 from app.store import people, sessions, tokens
 from app.store.people import Account
+from app.store.secret import new_secret
 
 SHORTEST_PASSWORD = 12
 SCOPES = frozenset({"ask", "read"})

@@ -11,10 +11,10 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.core.credential import Credential
+from app.core.digest import sha256_hex
 from app.core.errors import Conflict, NotFound, Refused
 from app.core.events import epoch, iso
 from app.core.policy import Kind
-from app.store import secret as secrets
 from app.store.engine import Database
 from app.store.log import Tx, body_for
 from app.store.tables import CHALLENGES, CREDENTIALS
@@ -121,10 +121,10 @@ async def challenge(db: Database, challenge: str, *, purpose: str, bound_to: str
 
     async def change(tx: Tx) -> None:
         await tx.connection.execute(delete(CHALLENGES).where(CHALLENGES.c.made_at <= now - CHALLENGE_SECONDS))
-        waiting = select(func.count()).select_from(CHALLENGES).where(CHALLENGES.c.bound_to == secrets.digest(bound_to))
+        waiting = select(func.count()).select_from(CHALLENGES).where(CHALLENGES.c.bound_to == sha256_hex(bound_to))
         if (await tx.connection.scalar(waiting) or 0) >= _MOST_CHALLENGES:
             raise Refused("Too many attempts at once.", code="throttled", next_step="Try again in two minutes.")
-        row = {"digest": secrets.digest(challenge), "purpose": purpose, "bound_to": secrets.digest(bound_to)}
+        row = {"digest": sha256_hex(challenge), "purpose": purpose, "bound_to": sha256_hex(bound_to)}
         await tx.connection.execute(insert(CHALLENGES).values(**row, made_at=now))
 
     await db.write(change)
@@ -135,9 +135,9 @@ async def answered(db: Database, challenge: str, *, purpose: str, bound_to: str 
 
     Raises Refused ``challenge`` for one that was never made, is used, is older than two minutes, or is another's.
     """
-    wanted = [CHALLENGES.c.digest == secrets.digest(challenge), CHALLENGES.c.purpose == purpose]
+    wanted = [CHALLENGES.c.digest == sha256_hex(challenge), CHALLENGES.c.purpose == purpose]
     wanted += [CHALLENGES.c.made_at > now - CHALLENGE_SECONDS]
-    wanted += [] if bound_to is None else [CHALLENGES.c.bound_to == secrets.digest(bound_to)]
+    wanted += [] if bound_to is None else [CHALLENGES.c.bound_to == sha256_hex(bound_to)]
 
     async def change(tx: Tx) -> bool:
         return bool((await tx.connection.execute(delete(CHALLENGES).where(*wanted))).rowcount)

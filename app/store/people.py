@@ -12,10 +12,10 @@ from sqlalchemy import delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.digest import sha256_hex
 from app.core.errors import Conflict, NotFound, Refused
 from app.core.events import epoch, iso
 from app.core.policy import Person, Role
-from app.store import secret as secrets
 from app.store.engine import Database
 from app.store.log import Tx, body_for, body_in
 from app.store.tables import AUDIT, BOOTSTRAP, GROUPS, PEOPLE, ROLES, SESSIONS, TOKENS
@@ -172,14 +172,14 @@ async def set_bootstrap_secret(db: Database, secret: str) -> None:
 
     async def change(tx: Tx) -> None:
         await tx.connection.execute(delete(BOOTSTRAP))
-        await tx.connection.execute(insert(BOOTSTRAP).values(id=1, digest=secrets.digest(secret)))
+        await tx.connection.execute(insert(BOOTSTRAP).values(id=1, digest=sha256_hex(secret)))
 
     await db.write(change)
 
 
 async def is_bootstrap_secret(db: Database, secret: str) -> bool:
     """Whether this secret opens the first run's page: never, once there is anybody."""
-    known = select(BOOTSTRAP.c.id).where(BOOTSTRAP.c.digest == secrets.digest(secret), ~exists(PEOPLE.select()))
+    known = select(BOOTSTRAP.c.id).where(BOOTSTRAP.c.digest == sha256_hex(secret), ~exists(PEOPLE.select()))
     async with db.read() as connection:
         return await connection.scalar(known) is not None
 

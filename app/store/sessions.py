@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.digest import sha256_hex
 from app.core.policy import Person
-from app.store import secret as secrets
 from app.store.engine import Database
 from app.store.log import Tx, body_for
 from app.store.people import persons
+from app.store.secret import new_secret
 from app.store.tables import ATTEMPTS, PEOPLE, SESSIONS
 
 IDLE_SECONDS = 12 * 3600.0
@@ -37,13 +38,13 @@ class Session:
 
 async def open_session(db: Database, person_id: str, now: float, *, event_id: str, key: str = "") -> str:
     """Open a session and return its secret, which is told this once. ``key`` is the fingerprint of a passkey."""
-    secret = secrets.new()
+    secret = new_secret()
     data = {"key": key} if key else {}
 
     async def change(tx: Tx) -> None:
         await tx.record(body_for("signed_in", data, event_id=event_id, at=now, by=person_id))
         times = {"opened_at": now, "seen_at": now, "signed_in_at": now}
-        await tx.connection.execute(insert(SESSIONS).values(digest=secrets.digest(secret), person=person_id, **times))
+        await tx.connection.execute(insert(SESSIONS).values(digest=sha256_hex(secret), person=person_id, **times))
         await tx.connection.execute(delete(SESSIONS).where(~_alive(now)))
 
     await db.write(change)
@@ -52,7 +53,7 @@ async def open_session(db: Database, person_id: str, now: float, *, event_id: st
 
 async def person_of(db: Database, secret: str, now: float) -> Session | None:
     """Return the live session of a secret, None for anything else."""
-    digest = secrets.digest(secret)
+    digest = sha256_hex(secret)
     live = (SESSIONS.c.digest == digest, _alive(now), PEOPLE.c.is_enabled)
     wanted = select(PEOPLE, SESSIONS.c.seen_at, SESSIONS.c.signed_in_at).join(
         SESSIONS, SESSIONS.c.person == PEOPLE.c.id
@@ -64,12 +65,12 @@ async def person_of(db: Database, secret: str, now: float) -> Session | None:
         (person,) = await persons(connection, [row])
     if now - row.seen_at > _SEEN_EVERY_SECONDS:
         await db.write(lambda tx: _touch(tx.connection, digest, now))
-    return Session(person, row.signed_in_at, secrets.digest("csrf:" + secret))
+    return Session(person, row.signed_in_at, sha256_hex("csrf:" + secret))
 
 
 async def close(db: Database, secret: str) -> None:
     """End a session."""
-    await db.write(lambda tx: _end(tx.connection, SESSIONS.c.digest, secrets.digest(secret)))
+    await db.write(lambda tx: _end(tx.connection, SESSIONS.c.digest, sha256_hex(secret)))
 
 
 async def close_all(db: Database, person_id: str) -> None:
@@ -79,7 +80,7 @@ async def close_all(db: Database, person_id: str) -> None:
 
 async def step_up(db: Database, secret: str, now: float) -> None:
     """Note that the session's person has just proved again who they are."""
-    renewed = update(SESSIONS).where(SESSIONS.c.digest == secrets.digest(secret)).values(signed_in_at=now, seen_at=now)
+    renewed = update(SESSIONS).where(SESSIONS.c.digest == sha256_hex(secret)).values(signed_in_at=now, seen_at=now)
 
     async def change(tx: Tx) -> None:
         await tx.connection.execute(renewed)
@@ -93,7 +94,7 @@ async def attempt(db: Database, keys: Iterable[str], now: float) -> float:
     Then it counts as failed for every key (an account, a network address) until ``forget_failures``: a hundred guesses
     at the same moment are a hundred, not one.
     """
-    digests = [secrets.digest(key) for key in keys]
+    digests = [sha256_hex(key) for key in keys]
 
     async def change(tx: Tx) -> float:
         await tx.connection.execute(delete(ATTEMPTS).where(ATTEMPTS.c.last_at < now - _FORGOTTEN_AFTER))
@@ -115,7 +116,7 @@ async def attempt(db: Database, keys: Iterable[str], now: float) -> float:
 
 async def forget_failures(db: Database, keys: Iterable[str]) -> None:
     """Forget the failures of these keys: one of the guesses was right."""
-    digests = [secrets.digest(key) for key in keys]
+    digests = [sha256_hex(key) for key in keys]
 
     async def change(tx: Tx) -> None:
         await tx.connection.execute(delete(ATTEMPTS).where(ATTEMPTS.c.key.in_(digests)))

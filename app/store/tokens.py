@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import insert, select, update
 
+from app.core.digest import sha256_hex
 from app.core.errors import NotFound, Refused
 from app.core.events import epoch, iso
 from app.core.policy import Person
-from app.store import secret as secrets
 from app.store.engine import Database
 from app.store.log import Tx, body_for
 from app.store.people import persons
+from app.store.secret import new_secret
 from app.store.tables import PEOPLE, TOKENS
 
 SCOPES = frozenset({"ask", "read"})
@@ -40,12 +41,12 @@ async def create(
         raise Refused(
             "A token is scoped to ask, to read, or to both.", code="bad_scope", next_step="Name ask, read, or both."
         )
-    secret = secrets.new("af_")
+    secret = "af_" + new_secret()
 
     async def change(tx: Tx) -> None:
         data = {"token": token_id, "person": owner, "scopes": granted}
         await tx.record(body_for("token_created", data, event_id=event_id, at=at, by=by))
-        row = {"id": token_id, "digest": secrets.digest(secret), "person": owner, "name": name}
+        row = {"id": token_id, "digest": sha256_hex(secret), "person": owner, "name": name}
         await tx.connection.execute(insert(TOKENS).values(**row, scopes=" ".join(granted), created_at=epoch(iso(at))))
 
     await db.write(change)
@@ -54,7 +55,7 @@ async def create(
 
 async def owner_of(db: Database, secret: str) -> tuple[Person, frozenset[str]] | None:
     """Return a token's owner and scopes, None for anything that is no live token of an enabled person."""
-    live = (TOKENS.c.digest == secrets.digest(secret), TOKENS.c.revoked_at.is_(None), PEOPLE.c.is_enabled)
+    live = (TOKENS.c.digest == sha256_hex(secret), TOKENS.c.revoked_at.is_(None), PEOPLE.c.is_enabled)
     wanted = select(PEOPLE, TOKENS.c.scopes).join(TOKENS, TOKENS.c.person == PEOPLE.c.id).where(*live)
     async with db.read() as connection:
         row = (await connection.execute(wanted)).one_or_none()
