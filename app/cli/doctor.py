@@ -32,7 +32,7 @@ _ANCHOR_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class Diagnosis:
     """One thing that was looked at. ``holds`` is None where it could not be told."""
 
     name: str
@@ -54,78 +54,78 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     finish(run, as_json=as_json)
 
 
-def _python() -> Checked:
+def _python() -> Diagnosis:
     seen = ", ".join((f"Python {sys.version.split()[0]}", *dialect.versions()))
     holds = sys.version_info >= (3, 11) and sqlite.is_new_enough()
-    return Checked("versions", holds, seen, "" if holds else "Use Python 3.11 or newer with SQLite 3.37 or newer.")
+    return Diagnosis("versions", holds, seen, "" if holds else "Use Python 3.11 or newer with SQLite 3.37 or newer.")
 
 
-def _tools() -> Checked:
+def _tools() -> Diagnosis:
     if found := shutil.which("ssh-keygen"):
-        return Checked("ssh-keygen", True, found)
-    return Checked("ssh-keygen", None, "not found", "Install OpenSSH's client to compare host keys on this machine.")
+        return Diagnosis("ssh-keygen", True, found)
+    return Diagnosis("ssh-keygen", None, "not found", "Install OpenSSH's client to compare host keys on this machine.")
 
 
-def _data_dir(settings: Settings) -> Checked:
+def _data_dir(settings: Settings) -> Diagnosis:
     folder = settings.data_dir
     if not folder.is_dir():
-        return Checked("data directory", None, f"{folder} is not there yet", "`askfirst serve` makes it.")
+        return Diagnosis("data directory", None, f"{folder} is not there yet", "`askfirst serve` makes it.")
     held = folder.stat()
     mode = stat.S_IMODE(held.st_mode)
     if mode & 0o077:
-        return Checked("data directory", False, f"{folder} is open to others ({mode:04o})", f"chmod 700 {folder}")
+        return Diagnosis("data directory", False, f"{folder} is open to others ({mode:04o})", f"chmod 700 {folder}")
     if held.st_uid != os.geteuid():
-        return Checked("data directory", False, f"{folder} belongs to uid {held.st_uid}", "Run as that user.")
-    return Checked("data directory", True, f"{folder} ({mode:04o})")
+        return Diagnosis("data directory", False, f"{folder} belongs to uid {held.st_uid}", "Run as that user.")
+    return Diagnosis("data directory", True, f"{folder} ({mode:04o})")
 
 
-def _key(settings: Settings) -> Checked:
+def _key(settings: Settings) -> Diagnosis:
     path = settings.ssh_key or Path()
     if not path.exists():
-        return Checked("SSH key", None, f"{path} is not there yet", "`askfirst serve` makes it.")
+        return Diagnosis("SSH key", None, f"{path} is not there yet", "`askfirst serve` makes it.")
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        return Checked("SSH key", False, f"{path} can be read by others", f"chmod 600 {path}, and renew the key.")
+        return Diagnosis("SSH key", False, f"{path} can be read by others", f"chmod 600 {path}, and renew the key.")
     try:
-        return Checked("SSH key", True, f"{path} {fingerprint(ClientKey(path).pair)}")
+        return Diagnosis("SSH key", True, f"{path} {fingerprint(ClientKey(path).pair)}")
     except AskfirstError as error:
-        return Checked("SSH key", False, error.message, error.next_step)
+        return Diagnosis("SSH key", False, error.message, error.next_step)
 
 
-async def _server(settings: Settings) -> Checked:
+async def _server(settings: Settings) -> Diagnosis:
     try:
         async with httpx.AsyncClient(base_url=settings.base_url, timeout=5.0, trust_env=False) as client:
             answer = await client.get("/readyz")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         seen = f"{settings.base_url} does not answer: {type(error).__name__}"
-        return Checked("server", None, seen, "Start it with `askfirst serve`.")
+        return Diagnosis("server", None, seen, "Start it with `askfirst serve`.")
     if answer.status_code == 200:
-        return Checked("server", True, f"{settings.base_url} is ready")
-    return Checked("server", False, f"{settings.base_url} answers {answer.status_code}", "Read the server's log.")
+        return Diagnosis("server", True, f"{settings.base_url} is ready")
+    return Diagnosis("server", False, f"{settings.base_url} answers {answer.status_code}", "Read the server's log.")
 
 
-async def _of_the_database(settings: Settings) -> list[Checked]:
+async def _of_the_database(settings: Settings) -> list[Diagnosis]:
     try:
         name = dialect.shown(settings.database_url)
         if not dialect.is_made(settings.database_url):
-            return [Checked("database", None, f"{name} is not there yet", "`askfirst serve` makes it.")]
+            return [Diagnosis("database", None, f"{name} is not there yet", "`askfirst serve` makes it.")]
         db = await open_database(settings.database_url, upgrade=False)
     except AskfirstError as error:
-        return [Checked("database", False, error.message, error.next_step)]
+        return [Diagnosis("database", False, error.message, error.next_step)]
     try:
-        checks: tuple[Callable[[Database], Awaitable[Checked]], ...] = (
+        checks: tuple[Callable[[Database], Awaitable[Diagnosis]], ...] = (
             _append_only,
             _durable,
             _clock,
             _people,
             _registry,
         )
-        found = [Checked("database", True, f"{name}, of this version"), *[await check(db) for check in checks]]
+        found = [Diagnosis("database", True, f"{name}, of this version"), *[await check(db) for check in checks]]
         return [*found, await _anchor(db, settings), await _sweeps(db, settings)]
     finally:
         await db.close()
 
 
-async def _append_only(db: Database) -> Checked:
+async def _append_only(db: Database) -> Diagnosis:
     """Try to change and to take away an event, in every way there is; all must be refused. What is tried is undone."""
     name = "append-only log"
     for statements in db.dialect.TAMPERING:
@@ -134,14 +134,14 @@ async def _append_only(db: Database) -> Checked:
             await db.write(lambda tx, statements=statements: _tamper(tx, statements))  # type: ignore[misc]
         except Refused as outcome:
             if outcome.code == "changed" and outcome.message == "0":
-                return Checked(name, None, "the log is empty, so there is nothing to try it on")
+                return Diagnosis(name, None, "the log is empty, so there is nothing to try it on")
             if outcome.code != "append_only":
-                return Checked(
+                return Diagnosis(
                     name, False, f"{verb} is possible", "Run `askfirst audit verify`, then restore a backup."
                 )
         except AskfirstError as error:
-            return Checked(name, None, f"{verb} could not be tried: {error.message}", error.next_step)
-    return Checked(name, True, f"each of {len(db.dialect.TAMPERING)} ways to change it is refused")
+            return Diagnosis(name, None, f"{verb} could not be tried: {error.message}", error.next_step)
+    return Diagnosis(name, True, f"each of {len(db.dialect.TAMPERING)} ways to change it is refused")
 
 
 async def _tamper(tx: Tx, statements: Iterable[str]) -> None:
@@ -157,74 +157,74 @@ async def _tamper(tx: Tx, statements: Iterable[str]) -> None:
     raise Refused(str(rows), code="changed", next_step="")
 
 
-async def _durable(db: Database) -> Checked:
+async def _durable(db: Database) -> Diagnosis:
     async with db.read() as connection:
         weakness = await db.dialect.weakness(connection)
     if weakness:
-        return Checked("durability", None, weakness, "`askfirst db roles` prints what a server's administrator runs.")
-    return Checked("durability", True, "what is acknowledged stays, and no right of ours could change it")
+        return Diagnosis("durability", None, weakness, "`askfirst db roles` prints what a server's administrator runs.")
+    return Diagnosis("durability", True, "what is acknowledged stays, and no right of ours could change it")
 
 
-async def _clock(db: Database) -> Checked:
+async def _clock(db: Database) -> Diagnosis:
     newest = (await history.page(db, history.Filter(), limit=1)).rows
     if not newest:
-        return Checked("clock", True, "no event yet to compare it with")
+        return Diagnosis("clock", True, "no event yet to compare it with")
     ahead = newest[0].at - time.time()
     if ahead > _SKEW_SECONDS:
-        return Checked("clock", False, f"the last event is {ahead:.0f} s in the future", "Set this machine's clock.")
-    return Checked("clock", True, "not before the last event")
+        return Diagnosis("clock", False, f"the last event is {ahead:.0f} s in the future", "Set this machine's clock.")
+    return Diagnosis("clock", True, "not before the last event")
 
 
-async def _anchor(db: Database, settings: Settings) -> Checked:
+async def _anchor(db: Database, settings: Settings) -> Diagnosis:
     """Say whether the log is the one that was anchored, and whether it still is being anchored."""
     anchor = Anchor(settings.anchor_file)
     try:
         await anchor.check(db)
         end = await anchor.pending(db)
     except AskfirstError as error:
-        return Checked("anchor", False, error.message, error.next_step)
+        return Diagnosis("anchor", False, error.message, error.next_step)
     if anchor.last is None:
-        return Checked("anchor", None, f"{anchor.path} holds nothing yet", "`askfirst serve` writes it.")
+        return Diagnosis("anchor", None, f"{anchor.path} holds nothing yet", "`askfirst serve` writes it.")
     behind = time.time() - end.at if end else 0.0
     if end and behind > _ANCHOR_SECONDS + settings.anchor_every:
         seen = f"rows {anchor.last.seq + 1} to {end.seq} are not anchored, the first for {behind:.0f} s"
-        return Checked("anchor", False, seen, f"Let a server run, and let it append to {anchor.path}.")
-    return Checked("anchor", True, f"{anchor.path} holds row {anchor.last.seq}, as the log does")
+        return Diagnosis("anchor", False, seen, f"Let a server run, and let it append to {anchor.path}.")
+    return Diagnosis("anchor", True, f"{anchor.path} holds row {anchor.last.seq}, as the log does")
 
 
-async def _people(db: Database) -> Checked:
+async def _people(db: Database) -> Diagnosis:
     everyone = [each.person for each in await people.everyone(db) if each.person.is_enabled]
     if not everyone:
-        return Checked("people", None, "nobody yet", "`askfirst serve` prints the link that makes the first person.")
+        return Diagnosis("people", None, "nobody yet", "`askfirst serve` prints the link that makes the first person.")
     approvers = {each.human for each in everyone if Role.APPROVER in each.roles}
     if len({each.human for each in everyone}) < 2 or not approvers:
-        return Checked(
+        return Diagnosis(
             "people", False, "nobody could approve what another asks", "Add an approver who is somebody else."
         )
-    return Checked("people", True, f"{len(everyone)}, of whom {len(approvers)} may approve")
+    return Diagnosis("people", True, f"{len(everyone)}, of whom {len(approvers)} may approve")
 
 
-async def _registry(db: Database) -> Checked:
+async def _registry(db: Database) -> Diagnosis:
     registry = await services.registry(db)
     if not registry.hosts:
-        return Checked("registry", None, "no hosts yet", "Write one: askfirst registry plan FILE")
+        return Diagnosis("registry", None, "no hosts yet", "Write one: askfirst registry plan FILE")
     if bare := [host.name for host in registry.hosts if not host.host_keys]:
-        return Checked("registry", False, f"no pinned key: {', '.join(bare)}", f"askfirst host scan {bare[0]}")
+        return Diagnosis("registry", False, f"no pinned key: {', '.join(bare)}", f"askfirst host scan {bare[0]}")
     ruled = {policy.environment for policy in registry.policies}
     if bare := sorted({host.environment for host in registry.hosts} - ruled):
-        return Checked("registry", False, f"no policy for {', '.join(bare)}", "Nobody can approve there: add one.")
-    return Checked("registry", True, f"{len(registry.hosts)} hosts, {len(registry.services)} services")
+        return Diagnosis("registry", False, f"no policy for {', '.join(bare)}", "Nobody can approve there: add one.")
+    return Diagnosis("registry", True, f"{len(registry.hosts)} hosts, {len(registry.services)} services")
 
 
-async def _sweeps(db: Database, settings: Settings) -> Checked:
+async def _sweeps(db: Database, settings: Settings) -> Diagnosis:
     """Say whether every host that has a service was looked at in time."""
     hosts = sorted({each.host for each in (await services.registry(db)).services})
     if not settings.sweep_every:
-        return Checked(
+        return Diagnosis(
             "sweeps", None, "ASKFIRST_SWEEP_EVERY is 0: nothing is looked at unasked", "Set it, such as 15m."
         )
     if not hosts:
-        return Checked("sweeps", None, "no service yet that could be looked at")
+        return Diagnosis("sweeps", None, "no service yet that could be looked at")
     swept, now = await sweeps.every(db), time.time()
     patience = settings.sweep_every + settings.sweep_grace
     late = [name for name in hosts if name not in swept or now - swept[name].at > patience]
@@ -232,15 +232,15 @@ async def _sweeps(db: Database, settings: Settings) -> Checked:
         last = max((each.at for each in swept.values()), default=0.0)
         when = f"the last sweep of any host was at {iso(last)}" if last else "no host ever was"
         seen = f"{len(late)} of {len(hosts)} hosts not swept in the last {patience:.0f} s, such as {late[0]}; {when}"
-        return Checked("sweeps", False, seen, "Start a worker with `askfirst serve`, or read its log.")
-    return Checked("sweeps", True, f"{len(hosts)} hosts, each in the last {patience:.0f} s")
+        return Diagnosis("sweeps", False, seen, "Start a worker with `askfirst serve`, or read its log.")
+    return Diagnosis("sweeps", True, f"{len(hosts)} hosts, each in the last {patience:.0f} s")
 
 
-def _data(each: Checked) -> dict[str, object]:
+def _data(each: Diagnosis) -> dict[str, object]:
     return {"name": each.name, "holds": each.holds, "seen": each.seen, "next": each.next_step}
 
 
-def _lines(found: list[Checked]) -> list[Line | str]:
+def _lines(found: list[Diagnosis]) -> list[Line | str]:
     lines: list[Line | str] = []
     for each in found:
         mark, tone = {True: ("ok", "good"), False: ("NO", "bad"), None: ("?", "wait")}[each.holds]
@@ -250,7 +250,7 @@ def _lines(found: list[Checked]) -> list[Line | str]:
     return lines
 
 
-def _exit(found: list[Checked]) -> Exit:
+def _exit(found: list[Diagnosis]) -> Exit:
     if any(each.holds is False for each in found):
         return Exit.NO
     return Exit.COULD_NOT_TELL if any(each.holds is None for each in found) else Exit.YES

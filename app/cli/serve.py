@@ -23,8 +23,8 @@ from app.store.engine import lock_for_serving
 _DRAIN_SECONDS = 3
 
 
-class Role(StrEnum):
-    """What this process does."""
+class ReplicaRole(StrEnum):
+    """What this replica does."""
 
     ALL = "all"
     WEB = "web"
@@ -33,7 +33,7 @@ class Role(StrEnum):
 
 def serve(
     context: typer.Context,
-    role: Annotated[Role | None, typer.Option(help="all, web or worker; ASKFIRST_ROLE if not given.")] = None,
+    role: Annotated[ReplicaRole | None, typer.Option(help="all, web or worker; ASKFIRST_ROLE if not given.")] = None,
 ) -> None:
     """Run pages, API and worker. Stop it with Ctrl-C."""
     if role is not None:

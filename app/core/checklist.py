@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.core.display import span, visible
-from app.core.facts import Code
+from app.core.facts import Checkout
 from app.core.run import Checked
 from app.core.verdict import Finding
 
@@ -38,7 +38,7 @@ class Point:
     text: str
 
 
-def pushed(code: Code | None, path: str | None, now: float) -> Finding:
+def pushed(code: Checkout | None, path: str | None, now: float) -> Finding:
     """Compare what git told of a path with "all of it is committed and pushed"; ``now`` is the host's time."""
     observed, agrees = _pushed(code, path, now)
     return Finding(COMMITTED, "all of it is committed and pushed", observed, agrees)
@@ -73,7 +73,7 @@ def points(
     )
 
 
-def _pushed(code: Code | None, path: str | None, now: float) -> tuple[str, bool | None]:
+def _pushed(code: Checkout | None, path: str | None, now: float) -> tuple[str, bool | None]:
     if path is None:
         return "no path is claimed, so nothing was looked at", None
     if code is None or code.commit is None:

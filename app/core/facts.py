@@ -61,7 +61,7 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class Checkout:
     """The code under a service's path: the checked-out commit, the newest file, and whether all of it is pushed.
 
     Times are epoch seconds by the host's clock; None where there is no git checkout or no file. ``changed`` and
@@ -119,7 +119,7 @@ class Facts:
     listeners: tuple[Listener, ...] = ()
     own: Mapping[str, tuple[Record, ...]] = field(default_factory=lambda: MappingProxyType({}))
     identity: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    code: Mapping[str, Code] = field(default_factory=lambda: MappingProxyType({}))
+    code: Mapping[str, Checkout] = field(default_factory=lambda: MappingProxyType({}))
     writable: Mapping[str, tuple[Writable, ...]] = field(default_factory=lambda: MappingProxyType({}))
     blind: tuple[Blind, ...] = ()
     asked: tuple[str, ...] = ()

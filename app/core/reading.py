@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from app.core.display import visible
 from app.core.errors import Unreachable
-from app.core.facts import Blind, Code, Facts, Listener, Process, Record, Writable
+from app.core.facts import Blind, Checkout, Facts, Listener, Process, Record, Writable
 from app.core.level import Level
 from app.core.records import HEADER, garbled
 from app.core.service import Service
@@ -65,7 +65,7 @@ def _facts(
         listeners=_listeners(by_kind["listen"], by_kind["holder"]),
         own=MappingProxyType({manager: tuple(found) for manager, found in own.items()}),
         identity=_of_service(by_kind["identity"], asked, lambda record: record.fields["line"]),
-        code=_once(((_about(record, asked), _code(record)) for record in by_kind["code"]), "code"),
+        code=_once(((_about(record, asked), _checkout(record)) for record in by_kind["code"]), "code"),
         writable=_of_service(by_kind["writable"], asked, _writable),
         blind=tuple(map(_blind, by_kind["blind"])),
         asked=asked,
@@ -110,8 +110,8 @@ def _listeners(listens: Sequence[Record], holders: Sequence[Record]) -> tuple[Li
     )
 
 
-def _code(record: Record) -> Code:
-    return Code(
+def _checkout(record: Record) -> Checkout:
+    return Checkout(
         commit=record.get("commit") or None,
         commit_at=_time(record.get("at")),
         subject=record.get("subject"),

@@ -28,7 +28,7 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class Comparison:
     """Whether a copy is still true (None: that cannot be told), and how it differs."""
 
     is_true: bool | None
@@ -45,14 +45,14 @@ async def write(world: World, host_name: str) -> Document:
     return Document(host.name, document(host, _keys(host), entries), unseen)
 
 
-def compare(found: Document, copy: str, name: str) -> Checked:
+def compare(found: Document, copy: str, name: str) -> Comparison:
     """Compare a copy with the document. What differs only for services that cannot be seen now cannot be told."""
     differs = difference(copy, found.text, name)
     if not differs:
-        return Checked(True, "")
+        return Comparison(True, "")
     old, new = (without(text.replace("\r\n", "\n"), found.unseen) for text in (copy, found.text))
     is_unsure = bool(found.unseen) and not difference(old, new, name)
-    return Checked(None if is_unsure else False, differs)
+    return Comparison(None if is_unsure else False, differs)
 
 
 def _entry(service: Service, host: Host, registry: Registry, known: Mapping[str, Proof]) -> Entry:

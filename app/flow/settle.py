@@ -14,8 +14,7 @@ from app.core.outcome import Conclusion, Watch
 from app.core.registry import Registry
 from app.core.run import SpoolState
 from app.core.service import Host, Service
-from app.core.verdict import Answer, Need, Verdict
-from app.core.verdict import Code as Verdicts
+from app.core.verdict import Answer, Code, Need, Verdict
 from app.core.warrant import read as read_warrant
 from app.flow import evidence as proof
 from app.flow.execute import ended
@@ -123,5 +122,5 @@ async def _write(  # noqa: PLR0917 - what a Settled holds
 
 
 def _nothing(world: World) -> proof.Evidence:
-    verdict = Verdict(Verdicts.UNREACHABLE, (), "An editor adds the service to the registry again.")
+    verdict = Verdict(Code.UNREACHABLE, (), "An editor adds the service to the registry again.")
     return proof.Evidence(world.clock.now(), verdict, Need(Answer.UNSURE))

@@ -5,18 +5,18 @@ from dataclasses import replace
 import pytest
 
 from app.core.checklist import COMMITTED, Certainty, Point, points, pushed
-from app.core.facts import Code
+from app.core.facts import Checkout
 from app.core.run import Checked
 from app.core.verdict import Finding
 
 NOW = 1_769_508_000.0
-PUSHED = Code(
+PUSHED = Checkout(
     commit="6ed8c30" + "0" * 33, changed=0, untracked=0, ahead=0, upstream="origin/main", fetched_at=NOW - 7_200
 )
 ASKFIRST = "Askfirst, by `systemctl restart gui` as root, once somebody else has approved."
 
 
-def seen(code: Code | None, path: str | None = "/srv/gui") -> Finding:
+def seen(code: Checkout | None, path: str | None = "/srv/gui") -> Finding:
     return pushed(code, path, NOW)
 
 
@@ -67,7 +67,7 @@ def test_what_is_not_committed_or_not_pushed_is_not_proved_whatever_is_said(chan
     ],
 )
 def test_what_the_host_cannot_tell_may_be_said_and_is_then_said_and_not_proved(
-    code: Code | None, path: str | None, words: str
+    code: Checkout | None, path: str | None, words: str
 ) -> None:
     found = seen(code, path)
     assert found.agrees is None

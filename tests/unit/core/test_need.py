@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pytest
 
-from app.core.facts import Code, Facts
+from app.core.facts import Checkout, Facts
 from app.core.judge import judge
 from app.core.need import assess
 from app.core.service import Service
@@ -26,7 +26,7 @@ def kinds(found: Need) -> list[str]:
     return [sign.kind for sign in found.signs]
 
 
-def with_code(service: Service, code: Code | None) -> Facts:
+def with_code(service: Service, code: Checkout | None) -> Facts:
     known = {name: each for name, each in FACTS.code.items() if name != service.name}
     return replace(FACTS, code=MappingProxyType({**known, service.name: code} if code else known))
 
@@ -50,7 +50,7 @@ def test_the_incidents_fix_was_pulled_after_the_process_started() -> None:
 
 
 def test_code_as_old_as_the_process_is_no_sign() -> None:
-    old = Code("6ed8c30", started(GUI), "old", "/opt/x", started(GUI))
+    old = Checkout("6ed8c30", started(GUI), "old", "/opt/x", started(GUI))
     found = need(GUI, with_code(GUI, old))
     assert (found.answer, found.signs) == (Answer.NOT_NEEDED, ())
     assert found.looked_for == (
@@ -65,8 +65,8 @@ def test_the_oldest_of_several_processes_counts() -> None:
     pids = judge(both, FACTS, MANAGERS, FACTS.gate).pids
     older, newer = sorted(FACTS.processes[pid].started_at for pid in pids)
     assert older < newer
-    assert kinds(need(both, with_code(both, Code("6ed8c30", (older + newer) / 2, "fix")))) == ["code"]
-    assert kinds(need(both, with_code(both, Code("6ed8c30", older, "fix")))) == []
+    assert kinds(need(both, with_code(both, Checkout("6ed8c30", (older + newer) / 2, "fix")))) == ["code"]
+    assert kinds(need(both, with_code(both, Checkout("6ed8c30", older, "fix")))) == []
 
 
 def test_code_that_could_not_be_looked_at_is_unsure_and_never_not_needed() -> None:
@@ -80,7 +80,7 @@ def test_a_service_without_a_path_is_judged_by_what_is_left() -> None:
 
 
 def test_a_container_is_never_blamed_for_code_on_the_host() -> None:
-    newer = Code("6ed8c30", started(API) + 500, "fix", "/opt/pypnm-gui-lab/x", started(API) + 500)
+    newer = Checkout("6ed8c30", started(API) + 500, "fix", "/opt/pypnm-gui-lab/x", started(API) + 500)
     found = need(API, with_code(API, newer))
     assert "code newer than the process" not in found.looked_for
     assert not {"file"} & set(kinds(found))

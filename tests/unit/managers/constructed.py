@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from app.core.facts import Blind, Code, Facts, Listener, Process, Record
+from app.core.facts import Blind, Checkout, Facts, Listener, Process, Record
 from app.core.service import Service
 
 BOOT = 1_700_000_000.0
@@ -49,7 +49,7 @@ def host(
     records: Iterable[Record] = (),
     listeners: Iterable[Listener] = (),
     blind: Iterable[Blind] = (),
-    code: Mapping[str, Code] = MappingProxyType({}),
+    code: Mapping[str, Checkout] = MappingProxyType({}),
 ) -> Facts:
     own: dict[str, tuple[Record, ...]] = {}
     for record in records:

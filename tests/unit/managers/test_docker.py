@@ -1,6 +1,6 @@
 import pytest
 
-from app.core.facts import Blind, Code, Facts, Process, Record
+from app.core.facts import Blind, Checkout, Facts, Process, Record
 from app.core.manager import Found, Missing, Nearness, Owner, Unseen
 from app.managers import MANAGERS
 from tests.unit.managers.constructed import BOOT, ID, OTHER_ID, claim, container, host, listed, process
@@ -238,7 +238,7 @@ def test_the_mark_of_a_container_is_its_id_and_its_start() -> None:
     assert docker.mark(("boot 8f2c", "process 719 71900 root /", line)) == (f"{ID} 2026-11-24T08:16:54.3Z",)
 
 
-def signs(record: Record, code: Code | None = None) -> list[str]:
+def signs(record: Record, code: Checkout | None = None) -> list[str]:
     facts = host(MAIN, records=[record], code={"api": code} if code else {})
     return [sign.kind for sign in docker.signs(claim("docker", "plain", path="/opt/api"), facts)]
 
@@ -260,7 +260,7 @@ def test_a_counter_that_climbs_is_a_sign_and_an_old_one_is_none() -> None:
 
 
 def test_newer_code_is_a_sign_only_where_it_is_mounted_into_the_container() -> None:
-    newer = Code(commit="6ed8c30", commit_at=BOOT + 50, newest_file="/opt/api/app.py", newest_at=BOOT - 50)
+    newer = Checkout(commit="6ed8c30", commit_at=BOOT + 50, newest_file="/opt/api/app.py", newest_at=BOOT - 50)
     assert signs(container(mounts='["/opt/api",null]'), newer) == ["code"]
     assert signs(container(), newer) == []
 
