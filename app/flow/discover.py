@@ -50,16 +50,8 @@ class Discovery:
         return {each: stand[each] for each in Standing}
 
 
-async def discover(world: World, host_name: str) -> Discovery:
-    """Probe a host once, and put together what runs there. Raises NotFound, Unreachable."""
-    registry = await services.registry(world.db)
-    host, via = place(registry, host_name)
-    facts = await world.hosts.probe(host, registry.services_on(host_name), via, whole=True)
-    return discovered(registry, host, facts)
-
-
-async def look_around(world: World, host_name: str) -> Discovery:
-    """Probe a host once, put together what runs there, and keep the proof of each service that claims to.
+async def discover(world: World, host_name: str, *, keep: bool = False) -> Discovery:
+    """Probe a host once, and put together what runs there; ``keep`` the proof of each service that claims to.
 
     Raises NotFound, Unreachable.
     """
@@ -67,8 +59,9 @@ async def look_around(world: World, host_name: str) -> Discovery:
     host, via = place(registry, host_name)
     claims = registry.services_on(host_name)
     facts = await world.hosts.probe(host, claims, via, whole=True)
-    for each in await look_in(world, host, via, claims, facts):
-        await remember(world, each)
+    if keep:
+        for each in await look_in(world, host, via, claims, facts):
+            await remember(world, each)
     return discovered(registry, host, facts)
 
 

@@ -14,7 +14,7 @@ from app.core.policy import Role
 from app.core.registry import Registry
 from app.core.service import Host
 from app.core.verdict import Finding
-from app.flow.discover import look_around
+from app.flow.discover import discover
 from app.flow.evidence import read
 from app.flow.limits import probes
 from app.managers import MANAGERS
@@ -56,7 +56,7 @@ async def look(request: Request, visit: SignedIn, name: str) -> HTMLResponse:
     _host(await services.registry(visit.world.db), name)
     try:
         async with probes.turn(name, visit.person.id):
-            seen = await look_around(visit.world, name)
+            seen = await discover(visit.world, name, keep=True)
     except Unreachable as error:
         return await _page(request, visit, name, trouble=error)
     return await _page(request, visit, name, drawn=map_of(seen, MANAGERS, may_edit=Role.EDITOR in visit.person.roles))

@@ -15,27 +15,27 @@ async def test_the_document_gives_the_command_that_was_proved_and_the_next_proof
 ) -> None:
     never = await docs.write(stage.world, "alpha")
     assert "- Last proof: never\n" in never.text
-    await discover.look_around(stage.world, "alpha")
+    await discover.discover(stage.world, "alpha", keep=True)
     proved = await docs.write(stage.world, "alpha")
     assert "- Last proof: VERIFIED, " in proved.text
     assert "Restart, as `root`:\n\n```sh\nsupervisorctl restart lab:pypnm-gui\n```\n" in proved.text
     assert (await docs.write(stage.world, "alpha")).text == proved.text
     stage.clock.advance(600)
     stage.alpha.replace("lab:pypnm-gui")
-    await discover.look_around(stage.world, "alpha")
+    await discover.discover(stage.world, "alpha", keep=True)
     later = await docs.write(stage.world, "alpha")
     assert later.text != proved.text
     assert docs.compare(later, proved.text, "copy").is_true, "a new process of the same claim makes no copy untrue"
 
 
 async def test_a_claim_that_is_not_proved_any_more_makes_the_copy_untrue_and_gives_no_command(stage: Stage) -> None:
-    await discover.look_around(stage.world, "alpha")
+    await discover.discover(stage.world, "alpha", keep=True)
     copy = (await docs.write(stage.world, "alpha")).text
     pid = stage.alpha.programs["lab:pypnm-gui"].pid
     assert pid
     stage.alpha.kill(pid)
     stage.clock.advance(60)
-    await discover.look_around(stage.world, "alpha")
+    await discover.discover(stage.world, "alpha", keep=True)
     now = await docs.write(stage.world, "alpha")
     made = docs.compare(now, copy, "copy")
     assert made.is_true is False
@@ -61,7 +61,9 @@ async def test_another_host_of_the_registry_is_not_in_the_document(stage: Stage)
 
 async def test_a_look_around_keeps_the_proofs_and_the_api_tells_all_that_runs(stage: Stage) -> None:
     stage.alpha.by_hand(5051)
-    found = await discover.look_around(stage.world, "alpha")
+    await discover.discover(stage.world, "alpha")
+    assert await proofs.proofs(stage.db) == {}
+    found = await discover.discover(stage.world, "alpha", keep=True)
     kept = await proofs.proofs(stage.db)
     assert kept["pypnm-gui"].verdict == "VERIFIED"
     told = shapes.discovery(found)

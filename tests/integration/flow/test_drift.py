@@ -13,7 +13,7 @@ from app.core.lifecycle import State
 from app.core.policy import Role
 from app.core.service import Host, Service
 from app.flow import ask, evidence, prove
-from app.flow.discover import look_around
+from app.flow.discover import discover
 from app.flow.sweep import Sweep
 from app.flow.worker import RECHECK_SECONDS, Worker
 from app.store import history, notices, people, requests, services
@@ -35,7 +35,7 @@ async def look(stage: Stage) -> prove.Look:
 
 async def discovered(stage: Stage) -> None:
     """Have somebody look at the whole host."""
-    await look_around(stage.world, "alpha")
+    await discover(stage.world, "alpha", keep=True)
 
 
 async def swept(stage: Stage) -> None:
