@@ -6,6 +6,9 @@ Nothing is decided here; ``flow`` turns these into events. Output is the host's,
 from dataclasses import dataclass
 from enum import StrEnum
 
+OUTPUT_BYTES = 1 << 20
+"""What is kept of a run's output. A run may print more: it is read on, and dropped, so that the end is seen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Started:

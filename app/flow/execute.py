@@ -13,7 +13,7 @@ from app.core.events import RunEnded, RunLost, RunRefused, RunStarted
 from app.core.level import Level
 from app.core.lifecycle import Request
 from app.core.registry import Registry
-from app.core.run import SPENT, Differs, Exited, Output, Progress, Refusal
+from app.core.run import OUTPUT_BYTES, SPENT, Differs, Exited, Output, Progress, Refusal
 from app.core.warrant import read as read_warrant
 from app.flow import envelope, watch
 from app.flow import evidence as proof
@@ -22,8 +22,6 @@ from app.flow.ids import salted, stamp
 from app.flow.ports import World
 from app.flow.prove import place
 from app.store import freezes, leases, output, requests, services
-
-OUTPUT_BYTES = 1 << 20
 
 
 async def execute(world: World, request: Request) -> Request:

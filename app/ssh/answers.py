@@ -8,10 +8,8 @@ from collections.abc import Iterable
 
 from app.core.facts import Record
 from app.core.records import HEADER
-from app.core.run import Differs, Exited, Output, Progress, Refusal, Spool, SpoolState, Started
+from app.core.run import OUTPUT_BYTES, Differs, Exited, Output, Progress, Refusal, Spool, SpoolState, Started
 
-# What is stored of an output. A run may print more: it is read on, and dropped, so that the end is seen.
-OUTPUT_BYTES = 1 << 20
 _DROPPED = b"\n[more was printed; only the first MiB is kept]\n"
 
 

@@ -1,17 +1,16 @@
 """What a run prints, piece by piece while it runs, for those who watch. The text that stays is kept with its event.
 
-A piece may come twice (from the stream, then from the gate's spool): only bytes beyond what is there are added.
+A piece may come twice (from the stream, then from the gate's spool): only bytes beyond what is there are added. Nothing
+beyond ``OUTPUT_BYTES`` of one run is kept: one that floods its output harms nobody else.
 """
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.run import OUTPUT_BYTES
 from app.store.engine import Database
 from app.store.log import Tx
 from app.store.tables import OUTPUT
-
-CAP_BYTES = 1 << 20
-"""Nothing beyond this many bytes of one run is kept: a run that floods its output harms nobody else."""
 
 
 async def append(db: Database, request_id: str, offset: int, data: bytes) -> int:
@@ -22,7 +21,7 @@ async def append(db: Database, request_id: str, offset: int, data: bytes) -> int
 
     async def change(tx: Tx) -> int:
         end = await _end(tx.connection, request_id)
-        fresh = data[end - offset : CAP_BYTES - offset] if offset <= end < CAP_BYTES else b""
+        fresh = data[end - offset : OUTPUT_BYTES - offset] if offset <= end < OUTPUT_BYTES else b""
         if fresh:
             await tx.connection.execute(insert(OUTPUT).values(request=request_id, position=end, data=fresh))
             tx.topics.add(request_id)

@@ -11,11 +11,11 @@ import pytest
 
 from app.core.errors import Lost, Unreachable
 from app.core.facts import Record
-from app.core.run import Differs, Exited, Output, Refusal, Started
+from app.core.run import OUTPUT_BYTES, Differs, Exited, Output, Refusal, Started
 from app.core.service import TcpCheck
 from app.core.warrant import Warrant
 from app.gate import build
-from app.ssh.answers import OUTPUT_BYTES, Run
+from app.ssh.answers import Run
 from app.ssh.gate import SshHosts
 from app.ssh.keys import fingerprint
 from tests.fakes.sshd import Sshd

@@ -3,10 +3,10 @@
 import pytest
 
 from app.core.errors import Conflict, Refused
+from app.core.run import OUTPUT_BYTES
 from app.store import freezes, output, requests
 from app.store.engine import Database
 from app.store.freezes import sentence
-from app.store.output import CAP_BYTES
 from app.store.verify import verify
 from tests.integration.databases import raw
 from tests.integration.store.sample import NOW, fresh_id
@@ -82,10 +82,10 @@ async def test_output_is_read_from_any_byte_on_and_a_piece_that_comes_twice_is_k
 
 
 async def test_a_run_that_floods_its_output_is_kept_up_to_the_cap(db: Database) -> None:
-    assert await output.append(db, "r1", 0, b"x" * (CAP_BYTES - 3)) == CAP_BYTES - 3
-    assert await output.append(db, "r1", CAP_BYTES - 3, b"yyyyy") == CAP_BYTES
-    assert await output.append(db, "r1", CAP_BYTES + 2, b"zz") == CAP_BYTES
-    assert await output.read(db, "r1", CAP_BYTES - 4) == b"xyyy"
+    assert await output.append(db, "r1", 0, b"x" * (OUTPUT_BYTES - 3)) == OUTPUT_BYTES - 3
+    assert await output.append(db, "r1", OUTPUT_BYTES - 3, b"yyyyy") == OUTPUT_BYTES
+    assert await output.append(db, "r1", OUTPUT_BYTES + 2, b"zz") == OUTPUT_BYTES
+    assert await output.read(db, "r1", OUTPUT_BYTES - 4) == b"xyyy"
 
 
 async def test_nothing_of_a_freeze_is_a_request(db: Database) -> None:
