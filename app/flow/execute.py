@@ -47,21 +47,14 @@ async def _held_back(world: World, request: Request) -> Request | None:
         return await watch.expire(world, request)
     if freezes.sentence(await freezes.current(world.db), request.host, request.environment):
         return request
-    return await _gone_stale(world, request, await services.registry(world.db))
+    return await watch.gone_stale(world, request, await services.registry(world.db))
 
 
 async def _called_back(world: World, request: Request, registry: Registry) -> Request | None:
     """Look once more, now that the start is in the log: what was frozen or changed before it was does not run."""
     if freezes.sentence(await freezes.current(world.db), request.host, request.environment):
         return await _refused(world, request, "A freeze was set the moment before the run.")
-    return await _gone_stale(world, request, registry)
-
-
-async def _gone_stale(world: World, request: Request, registry: Registry) -> Request | None:
-    before = await proof.of(world.db, request)
-    if before is None or (why := await watch.moved(world, request, registry, before.claim)):
-        return await watch.go_stale(world, request, why if before else "The evidence was deleted.", None)
-    return None
+    return await watch.gone_stale(world, request, registry)
 
 
 async def _claim(world: World, request: Request) -> Request:

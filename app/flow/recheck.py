@@ -5,10 +5,9 @@ answer now changes nothing.
 """
 
 from app.core.lifecycle import Request
-from app.flow import evidence as proof
 from app.flow.ports import World
 from app.flow.prove import look, remember
-from app.flow.watch import go_stale, heed, moved
+from app.flow.watch import gone_stale, heed
 from app.store import requests, services
 
 
@@ -17,12 +16,11 @@ async def recheck(world: World, request: Request, *, unless_seen_in: float = 0.0
 
     No probe is made where anybody's look saw the service in the last ``unless_seen_in`` seconds: that one was heeded.
     """
-    before = await proof.of(world.db, request)
     registry = await services.registry(world.db)
-    if before is None or (reason := await moved(world, request, registry, before.claim)):
-        return await go_stale(world, request, reason if before else "The evidence was deleted.", None)
+    if (stale := await gone_stale(world, request, registry)) is not None:
+        return stale
     service = registry.service(request.service)
-    assert service is not None  # noqa: S101 - moved() has looked
+    assert service is not None  # noqa: S101 - gone_stale() has looked
     last = await services.proof(world.db, service.name)
     if last and not last.seen.unseen and 0.0 <= world.clock.now() - last.at < unless_seen_in:
         await heed(world, service.name)

@@ -20,6 +20,7 @@ from app.flow.ports import World
 from app.store import credentials, people, requests, services
 
 _RESTING = frozenset({State.WAITING, State.APPROVED})
+_NO_EVIDENCE = "The evidence was deleted."
 
 
 async def expire(world: World, request: Request) -> Request:
@@ -42,13 +43,20 @@ async def heed(world: World, service: str) -> None:
     before = await proof.of(world.db, request)
     with contextlib.suppress(Conflict, IllegalEvent):  # somebody decided it, or it began to run, meanwhile
         if before is None:
-            await go_stale(world, request, "The evidence was deleted.", None)
+            await go_stale(world, request, _NO_EVIDENCE, None)
         elif is_overtaken(seen.taken_at, before.taken_at):
             return
         elif seen.verdict.is_verified and seen.identity == before.identity:
             world.news.tell(request.id)
         else:
             await go_stale(world, request, difference(before.identity, seen), replace(seen, claim=before.claim))
+
+
+async def gone_stale(world: World, request: Request, registry: Registry) -> Request | None:
+    """End a request as stale where its evidence is gone, or ``moved`` finds a change; return it then, else None."""
+    before = await proof.of(world.db, request)
+    why = await moved(world, request, registry, before.claim) if before else _NO_EVIDENCE
+    return await go_stale(world, request, why, None) if why else None
 
 
 async def moved(world: World, request: Request, registry: Registry, claim: str) -> str:
