@@ -25,6 +25,7 @@ from app.flow.evidence import Evidence, claim_digest
 from app.flow.ids import new_id, salted, stamp
 from app.flow.ports import World
 from app.flow.prove import Look, look, remember
+from app.flow.record import record
 from app.managers import MANAGERS
 from app.ssh.keys import fingerprint, pinned
 from app.store import people, requests, services
@@ -121,11 +122,8 @@ async def insist(world: World, who: Person, request_id: str, reason: str) -> Req
             next_step="Ask them, or make a request of your own.",
         )
     text = salted(reason)
-    request = await requests.append(
-        world.db, request, Insisted(**stamp(world.clock.now(), who.id), reason_text=text.commitment), (text,)
-    )
-    world.news.tell(request.id)
-    return request
+    event = Insisted(**stamp(world.clock.now(), who.id), reason_text=text.commitment)
+    return await record(world, request, event, (text,))
 
 
 def _known(action: str, said: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from app.flow import evidence as proof
 from app.flow.ids import stamp
 from app.flow.ports import World
 from app.flow.prove import look
+from app.flow.record import record
 from app.managers import MANAGERS
 from app.store import requests, services
 
@@ -26,7 +27,7 @@ async def hand_over(world: World, request: Request) -> Request:
     now = world.clock.now()
     until = now + world.limits.by_hand_seconds
     event = HandedOver(**stamp(now), digest=request.digest, to=request.requester, until=until)
-    return await _told(world, request, event)
+    return await record(world, request, event)
 
 
 async def say_done(world: World, who: Person, request_id: str) -> Request:
@@ -41,7 +42,7 @@ async def say_done(world: World, who: Person, request_id: str) -> Request:
     if not who.roles & {Role.REQUESTER, Role.APPROVER}:
         raise Refused("You take no part in restarts.", code="not_requester", next_step="Ask whoever restarted it.")
     event = RunEnded(**stamp(world.clock.now(), who.id), exit_status=None, how="by hand", output_text="")
-    return await _told(world, request, event)
+    return await record(world, request, event)
 
 
 def is_overdue(request: Request, now: float, most_seconds: float) -> bool:
@@ -55,9 +56,9 @@ async def end_wait(world: World, request: Request) -> Request:
     if await _runs_on(world, request):
         waited = span(world.clock.now() - (request.started_at or request.changed_at))
         why = f"Nobody said within {waited} that it was restarted, and what ran before still runs."
-        return await _told(world, request, RunRefused(**stamp(world.clock.now()), why=why))
+        return await record(world, request, RunRefused(**stamp(world.clock.now()), why=why))
     event = RunEnded(**stamp(world.clock.now()), exit_status=None, how="time ran out", output_text="")
-    return await _told(world, request, event)
+    return await record(world, request, event)
 
 
 async def _runs_on(world: World, request: Request) -> bool:
@@ -68,10 +69,3 @@ async def _runs_on(world: World, request: Request) -> bool:
     seen = await look(world, registry, service)
     mark = MANAGERS[service.manager].mark
     return seen.verdict.code not in _NOT_SEEN and bool(set(mark(seen.identity)) & set(mark(before.identity)))
-
-
-async def _told(world: World, request: Request, event: HandedOver | RunEnded | RunRefused) -> Request:
-    request = await requests.append(world.db, request, event)
-    world.news.tell(request.id)
-    world.news.tell("work")
-    return request

@@ -16,6 +16,7 @@ from app.flow.ask import REASON_BYTES, words
 from app.flow.ids import salted, stamp
 from app.flow.ports import World
 from app.flow.recheck import recheck
+from app.flow.record import record
 from app.flow.watch import expire, moved
 from app.store import freezes, people, requests, services
 from app.store.people import Account
@@ -38,10 +39,7 @@ async def approve(world: World, attempt: Attempt, request_id: str) -> Request:
         signature_text=signature.commitment if signature else "",
         key=proof.key if proof else "",
     )
-    request = await requests.append(world.db, request, event, (signature,) if signature else ())
-    world.news.tell(request.id)
-    world.news.tell("work")
-    return request
+    return await record(world, request, event, (signature,) if signature else ())
 
 
 async def deny(world: World, who: Person, via: Via, request_id: str, *, digest: str, reason: str) -> Request:
@@ -58,9 +56,7 @@ async def deny(world: World, who: Person, via: Via, request_id: str, *, digest: 
         )
     text = salted(words(reason, "reason", REASON_BYTES))
     event = Denied(**stamp(world.clock.now(), who.id), reason_text=text.commitment)
-    request = await requests.append(world.db, request, event, (text,))
-    world.news.tell(request.id)
-    return request
+    return await record(world, request, event, (text,))
 
 
 async def cancel(world: World, who: Person, request_id: str) -> Request:
@@ -78,9 +74,7 @@ async def cancel(world: World, who: Person, request_id: str) -> Request:
             code="too_late",
             next_step="Nothing needs to be done; its page shows how it ended.",
         )
-    request = await requests.append(world.db, request, Cancelled(**stamp(world.clock.now(), who.id)))
-    world.news.tell(request.id)
-    return request
+    return await record(world, request, Cancelled(**stamp(world.clock.now(), who.id)))
 
 
 async def could_approve(world: World, request: Request) -> list[tuple[Account, Refused | None]]:

@@ -21,6 +21,7 @@ from app.flow.by_hand import hand_over
 from app.flow.ids import salted, stamp
 from app.flow.ports import World
 from app.flow.prove import place
+from app.flow.record import record
 from app.store import freezes, leases, output, requests, services
 
 
@@ -60,7 +61,7 @@ async def _called_back(world: World, request: Request, registry: Registry) -> Re
 async def _claim(world: World, request: Request) -> Request:
     """Commit RunStarted. Of all workers exactly one gets past this line."""
     event = RunStarted(**stamp(world.clock.now()), digest=request.digest, worker=world.worker)
-    return await _tell(world, await requests.append(world.db, request, event))
+    return await record(world, request, event)
 
 
 async def _follow(
@@ -80,10 +81,10 @@ async def _follow(
     except (Unreachable, NotFound) as error:
         return await _refused(world, request, error.message)
     except TimeoutError:
-        return await _lost(world, request, "The command runs longer than it is followed for.")
+        return await lose(world, request, "The command runs longer than it is followed for.")
     except AskfirstError as error:
-        return await _lost(world, request, error.message)
-    return await _lost(world, request, "The gate's answer ended without the command's exit status.")
+        return await lose(world, request, error.message)
+    return await lose(world, request, "The gate's answer ended without the command's exit status.")
 
 
 async def _step(world: World, request: Request, progress: Progress, seen: bytearray) -> Request | None:
@@ -96,7 +97,7 @@ async def _step(world: World, request: Request, progress: Progress, seen: bytear
         case Exited(status):
             return await ended(world, request, status, "streamed", bytes(seen))
         case Refusal(why) if why == SPENT:
-            return await _lost(world, request, "The host says that this warrant was spent before.")
+            return await lose(world, request, "The host says that this warrant was spent before.")
         case Refusal(why):
             return await _refused(world, request, why)
         case Differs(identity):
@@ -108,7 +109,12 @@ async def ended(world: World, request: Request, status: int | None, how: str, pr
     """Write the command's end with what it printed, masked."""
     text = salted(masked(printed.decode("utf-8", "backslashreplace")))
     event = RunEnded(**stamp(world.clock.now()), exit_status=status, how=how, output_text=text.commitment)
-    return await _tell(world, await requests.append(world.db, request, event, (text,)))
+    return await record(world, request, event, (text,))
+
+
+async def lose(world: World, request: Request, why: str) -> Request:
+    """Note that nobody follows this run any more: it may have run."""
+    return await record(world, request, RunLost(**stamp(world.clock.now()), why=masked(why)))
 
 
 async def _differs(world: World, request: Request, identity: tuple[str, ...]) -> Request:
@@ -120,18 +126,4 @@ async def _differs(world: World, request: Request, identity: tuple[str, ...]) ->
 
 
 async def _refused(world: World, request: Request, why: str) -> Request:
-    return await _tell(
-        world, await requests.append(world.db, request, RunRefused(**stamp(world.clock.now()), why=masked(why)))
-    )
-
-
-async def _lost(world: World, request: Request, why: str) -> Request:
-    return await _tell(
-        world, await requests.append(world.db, request, RunLost(**stamp(world.clock.now()), why=masked(why)))
-    )
-
-
-async def _tell(world: World, request: Request) -> Request:
-    world.news.tell(request.id)
-    world.news.tell("work")
-    return request
+    return await record(world, request, RunRefused(**stamp(world.clock.now()), why=masked(why)))

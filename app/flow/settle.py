@@ -7,7 +7,7 @@ for it (law 12). ``settle`` probes until the after-proof is complete or its time
 from dataclasses import replace
 
 from app.core.errors import NotFound, Unreachable
-from app.core.events import RunBurned, RunLost, Settled
+from app.core.events import RunBurned, Settled
 from app.core.level import Level
 from app.core.lifecycle import Request
 from app.core.outcome import Conclusion, Watch
@@ -21,18 +21,12 @@ from app.flow.execute import ended
 from app.flow.ids import salted, stamp
 from app.flow.ports import World
 from app.flow.prove import Look, look, place, remember
+from app.flow.record import record
 from app.managers import MANAGERS
 from app.ssh.keys import fingerprint, pinned
 from app.store import requests, services
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 2.0
-
-
-async def lose(world: World, request: Request, why: str) -> Request:
-    """Note that nobody follows this run any more: it may have run."""
-    request = await requests.append(world.db, request, RunLost(**stamp(world.clock.now()), why=why))
-    world.news.tell(request.id)
-    return request
 
 
 async def reconcile(world: World, request: Request) -> Request:
@@ -47,8 +41,7 @@ async def reconcile(world: World, request: Request) -> Request:
         return request
     match spool.state:
         case SpoolState.BURNED:
-            request = await requests.append(world.db, request, RunBurned(**stamp(world.clock.now())))
-            world.news.tell(request.id)
+            request = await record(world, request, RunBurned(**stamp(world.clock.now())))
         case SpoolState.EXITED:
             request = await ended(world, request, spool.exit_status, "read", spool.output)
         case SpoolState.INTERRUPTED:

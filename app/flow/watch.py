@@ -17,6 +17,7 @@ from app.core.registry import Registry
 from app.flow import evidence as proof
 from app.flow.ids import salted, stamp
 from app.flow.ports import World
+from app.flow.record import record
 from app.store import credentials, people, requests, services
 
 _RESTING = frozenset({State.WAITING, State.APPROVED})
@@ -25,8 +26,7 @@ _NO_EVIDENCE = "The evidence was deleted."
 
 async def expire(world: World, request: Request) -> Request:
     """End a request whose time ran out."""
-    request = await requests.append(world.db, request, Expired(**stamp(world.clock.now())))
-    return _ended(world, request)
+    return await record(world, request, Expired(**stamp(world.clock.now())))
 
 
 async def heed(world: World, service: str) -> None:
@@ -95,10 +95,4 @@ async def go_stale(world: World, request: Request, why: str, seen: proof.Evidenc
     texts = (salted(seen.text()),) if seen else ()
     commitment = texts[0].commitment if texts else ""
     event = WentStale(**stamp(world.clock.now()), why=why, evidence_text=commitment)
-    return _ended(world, await requests.append(world.db, request, event, texts))
-
-
-def _ended(world: World, request: Request) -> Request:
-    if request.state in {State.STALE, State.EXPIRED}:
-        world.news.tell(request.id)
-    return request
+    return await record(world, request, event, texts)

@@ -199,7 +199,7 @@ class Worker:
             case State.RUNNING if by_hand.is_overdue(request, now, world.limits.by_hand_seconds):
                 return await by_hand.end_wait(world, request)
             case State.RUNNING if not request.is_by_hand:
-                return await settle.lose(world, request, "The worker that followed this run is gone.")
+                return await execute.lose(world, request, "The worker that followed this run is gone.")
             case State.UNKNOWN:
                 return await settle.reconcile(world, request)
             case State.SETTLING:

@@ -13,7 +13,7 @@ from app.core.events import RunStarted
 from app.core.lifecycle import ENDED, Request, State
 from app.core.run import Exited, Progress
 from app.core.service import Host
-from app.flow import envelope, execute, settle
+from app.flow import envelope, execute
 from app.flow.ids import stamp
 from app.flow.ports import World
 from app.flow.prove import place
@@ -102,4 +102,4 @@ async def _run(world: World, request: Request, said: list[Progress]) -> Request:
     match said:
         case [*_, Exited(status)]:
             return await execute.ended(world, request, status, "streamed", b"")
-    return await settle.lose(world, request, "The line was lost.")
+    return await execute.lose(world, request, "The line was lost.")
