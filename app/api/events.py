@@ -15,7 +15,7 @@ from app.api import schemas, shapes
 from app.api.deps import Reader
 from app.api.replies import problems
 from app.core.display import visible
-from app.core.lifecycle import ENDED, Request, State
+from app.core.lifecycle import ENDED, GROWING, Request
 from app.flow.limits import streams
 from app.flow.ports import World
 from app.flow.printed import Cutter
@@ -24,7 +24,6 @@ from app.store import output, people, requests
 router = APIRouter(prefix="/requests", tags=["requests"])
 _POLL_SECONDS = 1.0
 _CHECK_SECONDS = 60.0
-_GROWING = frozenset({State.RUNNING, State.UNKNOWN})
 _ITEMS = (
     "Each item's event says what its data is: `happened` a Happened, `printed` a Printed, at last `ended` an Ended."
 )
@@ -75,7 +74,7 @@ async def _items(world: World, request_id: str, version: int, line: int) -> Asyn
             yield _item("happened", item, version, line)
         cut = cutter.number - 1
         data = await output.read(world.db, request_id, cutter.offset) if asked.started_at is not None else b""
-        fresh = cutter.take(data, is_over=asked.state not in _GROWING)[max(0, line - cut) :]
+        fresh = cutter.take(data, is_over=asked.state not in GROWING)[max(0, line - cut) :]
         if fresh:
             first, line = max(cut, line) + 1, cutter.number - 1
             yield _item("printed", schemas.Printed(first=first, lines=fresh), version, line)

@@ -9,7 +9,7 @@ import typer
 
 from app.cli.answers import Answer, AsJson, Exit, Line, answer
 from app.core.events import iso
-from app.core.verdict import Code
+from app.core.verdict import NOT_SEEN, Code
 from app.flow import evidence
 from app.flow.ask import named
 from app.flow.evidence import Evidence
@@ -17,8 +17,6 @@ from app.flow.freshness import worth_of
 from app.flow.ports import World
 from app.flow.prove import look, remember
 from app.store import services
-
-_NOT_SEEN = frozenset({Code.UNREACHABLE, Code.BLIND, Code.HOST_KEY_CHANGED})
 
 
 def verify(
@@ -36,7 +34,7 @@ def verify(
         proof, worth = seen.evidence(), worth_of(world, await services.proof(world.db, claim.name))
         data = {**data_of(claim.name, proof), "freshness": worth.freshness, "freshness_why": worth.why}
         lines = lines_of(proof)
-        if proof.verdict.code in _NOT_SEEN and worth.proved_at:
+        if proof.verdict.code in NOT_SEEN and worth.proved_at:
             lines.append(f"Last proved: {iso(worth.proved_at)} ({worth.freshness})")
         return Answer(data, tuple(lines), _exit(proof.verdict.code))
 
@@ -103,4 +101,4 @@ def lines_of(proof: Evidence) -> list[Line | str]:
 def _exit(code: Code) -> Exit:
     if code is Code.VERIFIED:
         return Exit.YES
-    return Exit.COULD_NOT_TELL if code in _NOT_SEEN else Exit.NO
+    return Exit.COULD_NOT_TELL if code in NOT_SEEN else Exit.NO

@@ -38,6 +38,12 @@ ACTING = frozenset({State.RUNNING, State.UNKNOWN, State.SETTLING})
 ENDED = frozenset(State) - ASKING - ACTING
 # The states that want a worker: each has one next step that no person takes.
 WANTING_WORK = frozenset({State.OPEN, State.APPROVED}) | ACTING
+# A warrant stands and has not begun to run: it can still go stale, or expire.
+RESTING = frozenset({State.WAITING, State.APPROVED})
+# The command may not be over, so what it prints may still grow.
+GROWING = frozenset({State.RUNNING, State.UNKNOWN})
+# The two ends of a run that was settled, by a proof taken after it.
+SETTLED = frozenset({State.SUCCEEDED, State.FAILED})
 # How strong a yes is: a click, or a signature that anybody can check.
 CLICK = "click"
 SIGNED = frozenset({"passkey", "key"})

@@ -20,10 +20,9 @@ from typing import Self
 from app.core.display import span, visible
 from app.core.manager import Action, Manager
 from app.core.service import Service
-from app.core.verdict import Code, Sign, Verdict
+from app.core.verdict import NOT_SEEN, Sign, Verdict
 
 Mark = tuple[str, ...]
-_UNSEEN = frozenset({Code.HOST_KEY_CHANGED, Code.UNREACHABLE, Code.BLIND})
 _GENTLER = frozenset({Action.DAEMON_RELOAD, Action.RELOAD})
 
 
@@ -79,7 +78,7 @@ class Watch:
 
         ``signs`` are those of need, as they are seen then.
         """
-        if verdict.code in _UNSEEN:
+        if verdict.code in NOT_SEEN:
             return self, _not_yet(self, f"It could not be seen: {_reason(verdict)}")
         mark, old = self.manager.mark(identity), self.manager.mark(self.before)
         if self.action in _GENTLER:

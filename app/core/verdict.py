@@ -24,6 +24,10 @@ class Code(StrEnum):
     VERIFIED = "VERIFIED"
 
 
+# The verdicts of a look that saw nothing of the service. (To ``freshness`` a changed host key is something seen.)
+NOT_SEEN = frozenset({Code.HOST_KEY_CHANGED, Code.UNREACHABLE, Code.BLIND})
+
+
 class Answer(StrEnum):
     """Is a restart called for?"""
 

@@ -10,7 +10,7 @@ from app.core.errors import Refused
 from app.core.events import HandedOver, RunEnded, RunRefused
 from app.core.lifecycle import Request, State
 from app.core.policy import Person, Role
-from app.core.verdict import Code
+from app.core.verdict import NOT_SEEN
 from app.flow import evidence as proof
 from app.flow.ids import stamp
 from app.flow.ports import World
@@ -18,8 +18,6 @@ from app.flow.prove import look
 from app.flow.record import record
 from app.managers import MANAGERS
 from app.store import requests, services
-
-_NOT_SEEN = frozenset({Code.UNREACHABLE, Code.BLIND, Code.HOST_KEY_CHANGED})
 
 
 async def hand_over(world: World, request: Request) -> Request:
@@ -68,4 +66,4 @@ async def _runs_on(world: World, request: Request) -> bool:
         return False
     seen = await look(world, registry, service)
     mark = MANAGERS[service.manager].mark
-    return seen.verdict.code not in _NOT_SEEN and bool(set(mark(seen.identity)) & set(mark(before.identity)))
+    return seen.verdict.code not in NOT_SEEN and bool(set(mark(seen.identity)) & set(mark(before.identity)))

@@ -7,11 +7,9 @@ from collections.abc import Mapping
 
 from app.core.checklist import Point, points
 from app.core.display import argv, visible
-from app.core.lifecycle import Request, State
+from app.core.lifecycle import SETTLED, Request
 from app.core.warrant import Warrant
 from app.flow.evidence import Evidence
-
-_AFTER = frozenset({State.SUCCEEDED, State.FAILED})
 
 
 def checklist(
@@ -22,7 +20,7 @@ def checklist(
     return points(
         before.verdict.code if before else "",
         before.committed if before else None,
-        after.checks if after and request.state in _AFTER else None,
+        after.checks if after and request.state in SETTLED else None,
         said=request.said,
         asker=asker,
         who=_who(request, warrant, names) if warrant else "",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.core.display import masked, visible
-from app.core.lifecycle import ACTING, Request, State
+from app.core.lifecycle import ACTING, GROWING, Request
 from app.flow.ports import World
 from app.store import output, requests
 
@@ -64,7 +64,7 @@ async def of(world: World, request: Request) -> Printed:
     """Return what there is of a request's output now."""
     if request.started_at is None or request.is_by_hand:
         return Printed()
-    is_growing = request.state in {State.RUNNING, State.UNKNOWN}
+    is_growing = request.state in GROWING
     lines = await whole(world, request, is_over=not is_growing)
     is_shown = bool(lines) or request.state in ACTING or request.exit_status is not None
     first = max(0, len(lines) - MOST_LINES)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from app.core.errors import Conflict, IllegalEvent, Refused
 from app.core.events import Expired, WentStale
 from app.core.freshness import UNSEEN, is_overtaken
-from app.core.lifecycle import Request, State
+from app.core.lifecycle import RESTING, Request
 from app.core.policy import eligibility_refusal, rule_for
 from app.core.registry import Registry
 from app.flow import evidence as proof
@@ -20,7 +20,6 @@ from app.flow.ports import World
 from app.flow.record import record
 from app.store import credentials, people, requests, services
 
-_RESTING = frozenset({State.WAITING, State.APPROVED})
 _NO_EVIDENCE = "The evidence was deleted."
 
 
@@ -37,7 +36,7 @@ async def heed(world: World, service: str) -> None:
     request_id = await requests.alive_of(world.db, service)
     request = await requests.load(world.db, request_id) if request_id else None
     last = await services.proof(world.db, service)
-    if request is None or request.state not in _RESTING or last is None or last.verdict in UNSEEN:
+    if request is None or request.state not in RESTING or last is None or last.verdict in UNSEEN:
         return
     seen = proof.read(last.findings_json)
     before = await proof.of(world.db, request)

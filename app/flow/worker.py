@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from app.core.errors import AskfirstError, Conflict
-from app.core.lifecycle import ENDED, WANTING_WORK, Request, State
+from app.core.lifecycle import ENDED, RESTING, WANTING_WORK, Request, State
 from app.flow import ask, by_hand, execute, settle, watch
 from app.flow.ports import World
 from app.flow.recheck import recheck
@@ -29,7 +29,6 @@ RECHECK_SECONDS = 30.0
 _LONGEST_PAUSE = 5.0
 # No proof takes as long; what keeps failing until then is not asked for ever.
 OPEN_SECONDS = 900.0
-_RESTING = frozenset({State.WAITING, State.APPROVED})
 _LOG = structlog.get_logger("askfirst.worker")
 
 
@@ -87,7 +86,7 @@ class Worker:
         registry = await services.registry(self._world.db)
         for each in await requests.alive(self._world.db):
             host = registry.host(each.host)
-            if host is not None and each.state in _RESTING:
+            if host is not None and each.state in RESTING:
                 self._world.hosts.keep(host)
                 self._kept.add(host.name)
 
@@ -131,7 +130,7 @@ class Worker:
         """List what wants a step now: what has run out first, then what wants work, then what is to be seen again."""
         order: tuple[list[str], list[str], list[str]] = ([], [], [])
         for each in alive:
-            if each.state in _RESTING and each.not_after <= now:
+            if each.state in RESTING and each.not_after <= now:
                 order[0].append(each.id)
             elif each.state is State.WAITING:
                 pause = self._pauses.setdefault(each.id, Pause(each.version, now, now + RECHECK_SECONDS))

@@ -166,7 +166,7 @@ async def expired(db: Database, now: float) -> list[str]:
     """Return the ids of the requests whose time ran out before they ran, oldest first."""
     wanted = (
         select(REQUESTS.c.id)
-        .where(REQUESTS.c.state.in_([str(State.WAITING), str(State.APPROVED)]), REQUESTS.c.not_after <= now)
+        .where(REQUESTS.c.state.in_([str(each) for each in lifecycle.RESTING]), REQUESTS.c.not_after <= now)
         .order_by(REQUESTS.c.seq)
     )
     async with db.read() as connection:

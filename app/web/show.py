@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse
 
 from app.core.errors import Refused
 from app.core.events import Event
-from app.core.lifecycle import ACTING, ASKING, ENDED, Request, State
+from app.core.lifecycle import ACTING, ASKING, ENDED, SETTLED, Request, State
 from app.core.manager import Action
 from app.core.policy import Assurance, Attempt, Person, Role, Via
 from app.core.verdict import Answer
@@ -150,7 +150,7 @@ def _sign(request: Request) -> Sign:
 
 def _changed(request: Request, before: evidence.Evidence | None, after: evidence.Evidence | None) -> list[Change]:
     """Pair the identity lines that a run has ended with those that came instead, by their kind."""
-    if before is None or after is None or request.state not in {State.SUCCEEDED, State.FAILED}:
+    if before is None or after is None or request.state not in SETTLED:
         return []
     gone, come = _by_kind(after.gone), _by_kind(line for line in after.identity if line not in before.identity)
     return [Change(kind, gone.get(kind, []), come.get(kind, [])) for kind in dict.fromkeys((*gone, *come))]
@@ -193,7 +193,7 @@ async def _view(  # noqa: PLR0917 - what a page is made of
     is_waiting = request.state is State.WAITING
     may: dict[str, Any] = await _deciding(visit, place, request, card) if is_waiting and card else {}
     is_own = person.human == request.requester_human
-    is_asking = request.state in {State.OPEN, State.WAITING, State.APPROVED}
+    is_asking = request.state in ASKING
     needs_reason = before is not None and before.need.answer is Answer.NOT_NEEDED and not request.insisted_text
     proved = (await services.proofs(visit.world.db)).get(request.service)
     is_newer = proved is not None and before is not None and proved.seen.proved_at > before.taken_at + 1
@@ -216,7 +216,7 @@ async def _view(  # noqa: PLR0917 - what a page is made of
         refreshes=request.state not in ENDED and not may.get("may_decide") and not (is_own and needs_reason),
         what_next=_what_next(request),
         proved_again_at=proved.seen.proved_at if proved and is_newer and request.state is State.WAITING else None,
-        run_took=span(took) if request.state in {State.SUCCEEDED, State.FAILED} else "",
+        run_took=span(took) if request.state in SETTLED else "",
         main_before=_main(before),
         main_after=_main(after),
     )

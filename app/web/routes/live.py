@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
-from app.core.lifecycle import ENDED, State
+from app.core.lifecycle import ENDED, GROWING
 from app.flow.limits import streams
 from app.flow.ports import World
 from app.flow.printed import Cutter
@@ -68,7 +68,7 @@ async def _follow(world: World, request_id: str, version: int, line: int) -> Asy
     cutter = Cutter()
     while True:
         asked = await requests.load(world.db, request_id)
-        is_growing = asked.state in {State.RUNNING, State.UNKNOWN}
+        is_growing = asked.state in GROWING
         data = await output.read(world.db, request_id, cutter.offset) if asked.started_at else b""
         first = cutter.number
         lines = cutter.take(data, is_over=not is_growing)

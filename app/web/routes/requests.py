@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 
 from app.core.checklist import SAYABLE
 from app.core.errors import Conflict, NotFound, Refused
-from app.core.lifecycle import State
+from app.core.lifecycle import GROWING
 from app.core.manager import Action
 from app.flow import evidence, printed
 from app.flow.ask import ask
@@ -75,7 +75,7 @@ async def one(request: Request, visit: SignedIn, request_id: str) -> Response:
 async def output(visit: SignedIn, request_id: str) -> Response:
     """Give the output as plain text, also while it grows."""
     asked = await requests.load(visit.world.db, request_id)
-    is_over = asked.state not in {State.RUNNING, State.UNKNOWN}
+    is_over = asked.state not in GROWING
     lines = await printed.whole(visit.world, asked, is_over=is_over)
     return PlainTextResponse("".join(f"{line}\n" for line in lines))
 
