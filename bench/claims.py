@@ -31,7 +31,7 @@ from app.flow.ids import new_id
 from app.flow.ports import Limits, News, World
 from app.flow.worker import Worker
 from app.main import SystemClock
-from app.store import people, requests, services
+from app.store import listing, people, requests, services
 from app.store.engine import Database, open_database
 from app.store.verify import verify
 from tests.fakes.clock import FakeClock
@@ -141,7 +141,7 @@ async def measure(url: str, workers: int, approvals: int) -> bool:
         made = _files(Path(spool))
         begun = [each.stat().st_mtime for each in made]
         again = [each for each in made if ".again" in each.name]
-        every = [row.id async for row in requests.stream(db, requests.Filter())]
+        every = [row.id async for row in listing.stream(db, listing.Filter())]
         stories = [[each.type for each in await requests.events(db, request_id)] for request_id in every]
         starts = [story.count("run_started") for story in stories]
         loaded: list[Request] = [await requests.load(db, request_id) for request_id in every]

@@ -22,10 +22,10 @@ from typing import Any
 from app.core import events as happened
 from app.core import lifecycle
 from app.core.events import body_of, iso
-from app.store import history, projection, requests
+from app.store import history, listing, projection, requests
 from app.store.engine import Database, open_database
+from app.store.listing import Filter
 from app.store.log import FIRST, canonical, link
-from app.store.requests import Filter
 from app.store.verify import verify
 
 SMALL, LARGE = 5_000, 1_000_000
@@ -173,7 +173,7 @@ def queries(count: int) -> dict[str, Query]:
     end = START + count * EVERY_SECONDS
 
     def listed(wanted: Callable[[int], Filter], before: Callable[[int], int | None] = lambda pick: None) -> Query:
-        return lambda db, pick: requests.page(db, wanted(pick), before(pick), 50)
+        return lambda db, pick: listing.page(db, wanted(pick), before(pick), 50)
 
     return {
         "newest page": listed(lambda p: Filter()),
@@ -202,7 +202,7 @@ def queries(count: int) -> dict[str, Query]:
         "a common word": listed(lambda p: Filter(q="usual")),
         "two common words": listed(lambda p: Filter(q="usual memory")),
         "a common word, one service": listed(lambda p: Filter(q="memory", service=f"service-{p % SERVICES}")),
-        'how many, up to "50+"': lambda db, p: requests.count(db, Filter(service=f"service-{p % SERVICES}")),
+        'how many, up to "50+"': lambda db, p: listing.count(db, Filter(service=f"service-{p % SERVICES}")),
         "one request whole": lambda db, p: requests.load(db, f"01{1 + p % count:024}"),
         **_of_the_audit_page(end),
     }

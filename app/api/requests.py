@@ -11,7 +11,7 @@ from app.core.lifecycle import Request as Asked
 from app.flow import decide
 from app.flow.ask import ask
 from app.flow.ask import insist as give_reason
-from app.store import requests
+from app.store import listing, requests
 
 router = APIRouter(prefix="/requests", tags=["requests"])
 Key = Annotated[
@@ -53,9 +53,9 @@ async def create(
 async def everything(caller: Reader, wanted: Annotated[filters.RequestFilter, Query()]) -> schemas.RequestPage:
     """List requests that fit, newest first."""
     me = caller.person.id
-    page = await requests.page(
+    page = await listing.page(
         caller.world.db,
-        requests.Filter(
+        listing.Filter(
             service=wanted.service,
             host=wanted.host,
             requester=me if wanted.requester == "me" else wanted.requester,

@@ -14,8 +14,8 @@ from app.flow.freshness import worth_of
 from app.flow.limits import probes
 from app.flow.ports import World
 from app.flow.prove import look, remember
-from app.store import services
-from app.store.services import Proof
+from app.store import proofs, services
+from app.store.proofs import Proof
 
 router = APIRouter(prefix="/services", tags=["services"])
 
@@ -24,10 +24,10 @@ router = APIRouter(prefix="/services", tags=["services"])
 async def everything(caller: Reader) -> schemas.ServiceList:
     """List every registered service with its last proof."""
     registry = await services.registry(caller.world.db)
-    proofs = await services.proofs(caller.world.db)
+    known = await proofs.proofs(caller.world.db)
     return schemas.ServiceList(
         revision=registry.revision,
-        services=[_shown(caller.world, each, registry, proofs) for each in registry.services],
+        services=[_shown(caller.world, each, registry, known) for each in registry.services],
     )
 
 
@@ -35,8 +35,8 @@ async def everything(caller: Reader) -> schemas.ServiceList:
 async def one(caller: Reader, name: str) -> schemas.Service:
     """Show one service. The name is exact; like names come back as a question."""
     registry = await services.registry(caller.world.db)
-    proofs = await services.proofs(caller.world.db)
-    return _shown(caller.world, named(registry, name), registry, proofs)
+    known = await proofs.proofs(caller.world.db)
+    return _shown(caller.world, named(registry, name), registry, known)
 
 
 @router.post("/{name}/verify", responses=problems(404, 429), operation_id="verifyService")
@@ -50,6 +50,6 @@ async def verify(caller: Reader, name: str) -> schemas.Verification:
     return shapes.verification(service.name, seen.evidence())
 
 
-def _shown(world: World, entry: Service, registry: Registry, proofs: Mapping[str, Proof]) -> schemas.Service:
-    proof = proofs.get(entry.name)
+def _shown(world: World, entry: Service, registry: Registry, known: Mapping[str, Proof]) -> schemas.Service:
+    proof = known.get(entry.name)
     return shapes.service(entry, registry, proof, worth_of(world, proof))

@@ -26,7 +26,7 @@ from app.flow.evidence import Evidence
 from app.flow.ports import World
 from app.ssh.keys import fingerprint, pinned
 from app.store import history, listing, people, requests
-from app.store.services import Proof
+from app.store.proofs import Proof
 
 _NEXT: Mapping[State, str] = {
     State.OPEN: "The host is asked what really runs there; read again in a moment.",

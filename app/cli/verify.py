@@ -16,7 +16,7 @@ from app.flow.evidence import Evidence
 from app.flow.freshness import worth_of
 from app.flow.ports import World
 from app.flow.prove import look, remember
-from app.store import services
+from app.store import proofs, services
 
 
 def verify(
@@ -31,7 +31,7 @@ def verify(
         claim = named(registry, service)
         seen = await look(world, registry, claim)
         await remember(world, seen)
-        proof, worth = seen.evidence(), worth_of(world, await services.proof(world.db, claim.name))
+        proof, worth = seen.evidence(), worth_of(world, await proofs.proof(world.db, claim.name))
         data = {**data_of(claim.name, proof), "freshness": worth.freshness, "freshness_why": worth.why}
         lines = lines_of(proof)
         if proof.verdict.code in NOT_SEEN and worth.proved_at:

@@ -18,7 +18,7 @@ from app.flow.ports import World
 from app.flow.recheck import recheck
 from app.flow.record import record
 from app.flow.watch import expire, moved
-from app.store import freezes, people, requests, services
+from app.store import freezes, people, proofs, requests, services
 from app.store.people import Account
 
 
@@ -103,7 +103,7 @@ async def _guard(world: World, attempt: Attempt, request: Request) -> None:
 
 async def _with_fresh_proof(world: World, request: Request) -> Request:
     """Take the proof again where the last one is old, or saw something else, or the registry has moved."""
-    proof = (await services.proofs(world.db)).get(request.service)
+    proof = (await proofs.proofs(world.db)).get(request.service)
     before = await evidence.of(world.db, request)
     registry = await services.registry(world.db)
     if (

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from app.core.freshness import Freshness, Worth, worth
 from app.flow.ports import World
-from app.store import services
-from app.store.services import Proof
+from app.store import proofs, services
+from app.store.proofs import Proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ def worth_of(world: World, proof: Proof | None) -> Worth:
 
 async def summary(world: World) -> Summary:
     """Count all registered services."""
-    registry, proofs = await services.registry(world.db), await services.proofs(world.db)
-    found = [worth_of(world, proofs.get(each.name)) for each in registry.services]
+    registry, known = await services.registry(world.db), await proofs.proofs(world.db)
+    found = [worth_of(world, known.get(each.name)) for each in registry.services]
     counts = Counter(each.freshness for each in found)
     proved = [each.proved_at for each in found if each.proved_at]
     oldest = max(0.0, world.clock.now() - min(proved)) if proved else 0.0

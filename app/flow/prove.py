@@ -25,7 +25,7 @@ from app.flow.evidence import Evidence, offered, touched
 from app.flow.ports import World
 from app.gate.build import expected
 from app.managers import MANAGERS
-from app.store import services
+from app.store import proofs
 
 _LOG = structlog.get_logger("askfirst.proof")
 
@@ -115,7 +115,7 @@ async def look_in(
 async def remember(world: World, seen: Look) -> None:
     """Keep a look as the service's last one, say so where its verdict changed, and end what rests on something else."""
     shown, name = seen.evidence(), seen.service.name
-    turn = await services.record_proof(world.db, name, seen.verdict.code, seen.need.answer, seen.at, shown.text())
+    turn = await proofs.record_proof(world.db, name, seen.verdict.code, seen.need.answer, seen.at, shown.text())
     if turn is not None:
         level = logging.INFO if seen.verdict.is_verified else logging.WARNING
         _LOG.log(level, "verdict changed", **{**asdict(turn), "at": iso(turn.at)}, next=seen.verdict.next_step)

@@ -8,7 +8,7 @@ from app.core.lifecycle import Request
 from app.flow.ports import World
 from app.flow.prove import look, remember
 from app.flow.watch import gone_stale, heed
-from app.store import requests, services
+from app.store import proofs, requests, services
 
 
 async def recheck(world: World, request: Request, *, unless_seen_in: float = 0.0) -> Request:
@@ -21,7 +21,7 @@ async def recheck(world: World, request: Request, *, unless_seen_in: float = 0.0
         return stale
     service = registry.service(request.service)
     assert service is not None  # noqa: S101 - gone_stale() has looked
-    last = await services.proof(world.db, service.name)
+    last = await proofs.proof(world.db, service.name)
     if last and not last.seen.unseen and 0.0 <= world.clock.now() - last.at < unless_seen_in:
         await heed(world, service.name)
         return await requests.load(world.db, request.id)

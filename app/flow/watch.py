@@ -18,7 +18,7 @@ from app.flow import evidence as proof
 from app.flow.ids import salted, stamp
 from app.flow.ports import World
 from app.flow.record import record
-from app.store import credentials, people, requests, services
+from app.store import credentials, people, proofs, requests
 
 _NO_EVIDENCE = "The evidence was deleted."
 
@@ -35,7 +35,7 @@ async def heed(world: World, service: str) -> None:
     """
     request_id = await requests.alive_of(world.db, service)
     request = await requests.load(world.db, request_id) if request_id else None
-    last = await services.proof(world.db, service)
+    last = await proofs.proof(world.db, service)
     if request is None or request.state not in RESTING or last is None or last.verdict in UNSEEN:
         return
     seen = proof.read(last.findings_json)

@@ -21,35 +21,8 @@ from app.core.events import Asked, Event, RunStarted, body_of, event_of
 from app.core.lifecycle import Request, State
 from app.store import projection
 from app.store.engine import Database
-from app.store.listing import Filter, Page, Row, count, page, stream
 from app.store.log import Tx, body_in, canonical, id_is_used
 from app.store.tables import AUDIT, DECISIONS, KEYS, REQUESTS, TEXTS
-
-# Lists have a file of their own; callers find every question about requests here.
-__all__ = [
-    "Alive",
-    "Filter",
-    "Page",
-    "Row",
-    "alive",
-    "alive_of",
-    "append",
-    "count",
-    "create",
-    "events",
-    "expired",
-    "inbox",
-    "knows",
-    "load",
-    "page",
-    "start_number",
-    "stream",
-    "text",
-    "texts",
-    "too_late",
-    "under_way",
-    "wanting",
-]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,25 +20,10 @@ from app.core.registry import Change, Registry
 from app.store.engine import Database
 from app.store.entries import change_dict, change_of, entry_dict, entry_of
 from app.store.log import Tx, body_for, canonical
-from app.store.proofs import Proof, forget, proof, proofs, record_proof
+from app.store.proofs import forget
 from app.store.rebuild import canonical_list
 from app.store.tables import AUDIT, PROPOSALS, REGISTRY, REVISION, TEXTS
 from app.store.writer import Writer
-
-# Proofs have a file of their own; callers find every question about services here.
-__all__ = [
-    "Proof",
-    "Proposal",
-    "apply",
-    "proof",
-    "proofs",
-    "proposal",
-    "proposals",
-    "propose",
-    "record_proof",
-    "registry",
-    "withdraw",
-]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from app.core.freshness import Freshness
 from app.flow.freshness import worth_of
 from app.flow.ports import World
-from app.store.services import Proof
+from app.store.proofs import Proof
 from app.web.words import Sign
 
 SIGNS: Mapping[Freshness, Sign] = {

@@ -22,7 +22,7 @@ from app.flow.decide import could_approve, refusal_for
 from app.flow.evidence import Touched
 from app.identity.passkeys import Place
 from app.managers import MANAGERS
-from app.store import people, requests, services
+from app.store import people, proofs, requests
 from app.web.card import Card, card_of, proof_of
 from app.web.lately import remarks
 from app.web.pages import Site, Visit, render
@@ -195,7 +195,7 @@ async def _view(  # noqa: PLR0917 - what a page is made of
     is_own = person.human == request.requester_human
     is_asking = request.state in ASKING
     needs_reason = before is not None and before.need.answer is Answer.NOT_NEEDED and not request.insisted_text
-    proved = (await services.proofs(visit.world.db)).get(request.service)
+    proved = (await proofs.proofs(visit.world.db)).get(request.service)
     is_newer = proved is not None and before is not None and proved.seen.proved_at > before.taken_at + 1
     took = request.changed_at - request.started_at if request.started_at else 0.0
     return View(

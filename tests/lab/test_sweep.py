@@ -13,7 +13,7 @@ import pytest
 
 from app.core.lifecycle import State
 from app.flow.sweep import Sweep
-from app.store import history, notices, requests, services, sweeps
+from app.store import history, notices, proofs, requests, sweeps
 from tests.lab.flow_world import UNIT, Scene, aside, scene, starts
 from tests.lab.hosts import LabHost
 
@@ -49,7 +49,7 @@ async def test_what_changes_behind_our_back_is_seen_within_the_interval_and_what
     async with scene(host, tmp_path, CLAIM) as stage, sweeping(stage):
 
         async def holds(verdict: str) -> bool:
-            proof = (await services.proofs(stage.world.db)).get(CLAIM.name)
+            proof = (await proofs.proofs(stage.world.db)).get(CLAIM.name)
             return proof is not None and proof.held == verdict
 
         await became(lambda: holds("VERIFIED"))

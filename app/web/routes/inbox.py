@@ -14,9 +14,9 @@ from app.core.lifecycle import State
 from app.core.policy import Role
 from app.core.verdict import Answer, Code
 from app.flow import evidence
-from app.store import freezes, listing, notices, people, requests, services
+from app.store import freezes, listing, notices, people, proofs, requests
 from app.store.notices import Notice
-from app.store.services import Proof
+from app.store.proofs import Proof
 from app.web import forms
 from app.web.deps import SignedIn
 from app.web.lately import lowered_for
@@ -57,7 +57,7 @@ async def inbox(request: Request, visit: SignedIn) -> HTMLResponse:
     held = len(await for_person(world, visit.person, ())) - len(waiting) if frozen else 0
     names = await people.names(world.db)
     texts = await requests.texts(world.db, [each.reason_text for each in waiting])
-    proofs = await services.proofs(world.db)
+    known = await proofs.proofs(world.db)
     yours = await listing.page(world.db, listing.Filter(requester=visit.person.id), limit=10)
     return await render(
         request,
@@ -74,7 +74,7 @@ async def inbox(request: Request, visit: SignedIn) -> HTMLResponse:
         held=held,
         lowered=await lowered_for(world, visit.person, names),
         may_approve=Role.APPROVER in visit.person.roles,
-        told=[_told(each, proofs) for each in await notices.of(world.db, visit.person.id)],
+        told=[_told(each, known) for each in await notices.of(world.db, visit.person.id)],
         yours=[(row, STATES[State(row.state)]) for row in yours.rows],
     )
 
@@ -88,8 +88,8 @@ async def seen(request: Request, visit: SignedIn) -> RedirectResponse:
     return RedirectResponse("/?said=seen", 303)
 
 
-def _told(notice: Notice, proofs: Mapping[str, Proof]) -> Told:
-    last = proofs.get(notice.service)
+def _told(notice: Notice, known: Mapping[str, Proof]) -> Told:
+    last = known.get(notice.service)
     shown = evidence.read(last.findings_json) if last and last.verdict == notice.verdict else None
     next_step = shown.verdict.next_step if shown else ""
     return Told(notice, _sign(notice.was), _sign(notice.verdict), next_step or _NEXT[notice.verdict == Code.VERIFIED])

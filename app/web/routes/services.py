@@ -17,8 +17,8 @@ from app.flow.limits import probes
 from app.flow.ports import World
 from app.flow.prove import look, remember
 from app.managers import MANAGERS
-from app.store import history, listing, services
-from app.store.services import Proof
+from app.store import history, listing, proofs, services
+from app.store.proofs import Proof
 from app.web import forms
 from app.web.card import proof_of
 from app.web.deps import SignedIn
@@ -46,10 +46,10 @@ class Entry:
 @router.get("/services")
 async def every(request: Request, visit: SignedIn, q: str = "", freshness: str = "") -> HTMLResponse:
     """List the services, or those that a search fits and that are so fresh; trouble comes first."""
-    registry, proofs = await services.registry(visit.world.db), await services.proofs(visit.world.db)
+    registry, known = await services.registry(visit.world.db), await proofs.proofs(visit.world.db)
     environments = {host.name: host.environment for host in registry.hosts}
     entries = [
-        _entry(visit.world, each, environments.get(each.host, ""), proofs.get(each.name))
+        _entry(visit.world, each, environments.get(each.host, ""), known.get(each.name))
         for each in registry.services
         if _fits(each, environments.get(each.host, ""), q)
     ]
@@ -72,9 +72,9 @@ async def every(request: Request, visit: SignedIn, q: str = "", freshness: str =
 async def one(request: Request, visit: SignedIn, name: str) -> HTMLResponse:
     """Show one claim with its last proof and its history."""
     db, now = visit.world.db, visit.world.clock.now()
-    registry, proofs = await services.registry(db), await services.proofs(db)
+    registry, known = await services.registry(db), await proofs.proofs(db)
     service = named(registry, name)
-    proof = proofs.get(name)
+    proof = known.get(name)
     past = listing.Filter(service=name, since=now - DAYS * 86_400)
     rows = (await listing.page(db, past, limit=_MOST_ROWS)).rows
     recent = await listing.page(db, listing.Filter(service=name), limit=8)

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from app.store import requests
+from app.store import listing, requests
 from tests.integration.api.conftest import Api
 
 HOSTILE = [
@@ -79,4 +79,4 @@ async def test_no_body_is_a_fault(api: Api) -> None:
             headers = {"Idempotency-Key": str(value)[:100].encode("utf-8", "replace").hex()[:80] or "x"}
             answer = await ada.post("/api/v1/requests", json={"service": "tftp", "reason": "x"}, headers=headers)
             assert answer.status_code < 500
-    assert await requests.count(api.world.db, requests.Filter()) == 1
+    assert await listing.count(api.world.db, listing.Filter()) == 1

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from app.store import requests
+from app.store import listing
 from tests.integration.api.conftest import Api
 
 GOOD = {"service": "pypnm-gui", "reason": "The fix is pulled"}
@@ -19,7 +19,7 @@ def told(answer: httpx.Response) -> tuple[int, str]:
 
 
 async def count(api: Api) -> int:
-    return await requests.count(api.world.db, requests.Filter())
+    return await listing.count(api.world.db, listing.Filter())
 
 
 @pytest.mark.threat("B5")

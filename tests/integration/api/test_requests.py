@@ -7,7 +7,7 @@ import pytest
 from app.core import events as happened
 from app.core.lifecycle import State
 from app.core.verdict import Answer
-from app.store import requests
+from app.store import listing
 from tests.integration.api.conftest import Api
 
 GOOD = {"service": "pypnm-gui", "reason": "The fix is pulled", "ticket": "LAB-212"}
@@ -35,7 +35,7 @@ async def test_the_same_key_is_the_same_request_and_never_another_question(api: 
     assert again.json()["id"] == first.json()["id"]
     assert (other.status_code, other.json()["code"]) == (409, "key_reused")
     assert someone.status_code == 201
-    assert await requests.count(api.world.db, requests.Filter()) == 2
+    assert await listing.count(api.world.db, listing.Filter()) == 2
 
 
 async def test_a_second_request_for_a_service_points_to_the_first(api: Api) -> None:

@@ -16,7 +16,7 @@ from app.flow import ask, evidence, prove
 from app.flow.discover import discover
 from app.flow.sweep import Sweep
 from app.flow.worker import RECHECK_SECONDS, Worker
-from app.store import history, notices, people, requests, services
+from app.store import history, notices, people, proofs, requests, services
 from app.store.verify import verify
 from tests.fakes.hosts import FakeHosts
 from tests.integration.databases import raw
@@ -68,7 +68,7 @@ async def test_a_changed_verdict_is_one_event_with_what_holds_and_a_notice_and_t
     with capture_logs() as logs:
         await swept(stage)
     assert await changes(stage) == [("", "VERIFIED"), ("VERIFIED", "DOWN")]
-    held = (await services.proofs(stage.db))["pypnm-gui"]
+    held = (await proofs.proofs(stage.db))["pypnm-gui"]
     assert (held.held, held.since) == ("DOWN", stage.clock.now())
     told = await notices.of(stage.db, stage.who["bo"].id)
     assert [(each.service, each.was, each.verdict, each.changes) for each in told] == [
@@ -97,7 +97,7 @@ async def test_what_held_of_another_claim_is_forgotten_in_the_log_s_own_reading_
     else:
         stage.alpha.environment = "lab"
         await stage.register(claim)
-    held = (await services.proofs(stage.db)).get("pypnm-gui")
+    held = (await proofs.proofs(stage.db)).get("pypnm-gui")
     assert (held is not None) is (kind == "nothing of it")
     assert (await verify(stage.db)).is_whole
 
@@ -157,7 +157,7 @@ async def test_one_sweep_without_an_answer_is_no_change_and_two_in_a_row_are(sta
     stage.hosts.down.add("alpha")
     await swept(stage)
     assert await changes(stage) == [("", "VERIFIED")]
-    kept = (await services.proofs(stage.db))["pypnm-gui"]
+    kept = (await proofs.proofs(stage.db))["pypnm-gui"]
     assert (kept.verdict, kept.held, kept.seen.proved) == ("UNREACHABLE", "VERIFIED", "VERIFIED")
     await swept(stage)
     assert await changes(stage) == [("", "VERIFIED"), ("VERIFIED", "UNREACHABLE")]

@@ -20,7 +20,7 @@ from app.flow import limits, prove
 from app.flow.ids import new_id, stamp
 from app.flow.sweep import Sweep
 from app.flow.worker import Worker
-from app.store import requests, services, sweeps
+from app.store import proofs, requests, services, sweeps
 from tests.fakes.hosts import FakeHosts
 from tests.integration.flow.conftest import Stage
 
@@ -98,7 +98,7 @@ async def test_one_sweep_probes_each_host_once_for_all_its_services(stage: Stage
     await stage.register(stage.alpha.claim(), stage.alpha.claim("lab:other", "other"))
     await sweep_for(stage, 60)
     assert watched.probes == [("alpha", ("other", "pypnm-gui"))]
-    assert {name: each.verdict for name, each in (await services.proofs(stage.db)).items()} == {
+    assert {name: each.verdict for name, each in (await proofs.proofs(stage.db)).items()} == {
         "other": "VERIFIED",
         "pypnm-gui": "VERIFIED",
     }
@@ -171,8 +171,8 @@ async def test_a_clock_that_was_set_back_neither_stops_the_sweep_nor_lets_it_flo
     await sweep_for(stage, 120, sweep)
     assert set(Counter(name for name, _ in watched.began).values()) == {1}
     assert len(watched.began) == 5
-    proofs = await services.proofs(stage.db)
-    assert all(abs(each.at - stage.clock.now()) <= 120 for each in proofs.values())
+    known = await proofs.proofs(stage.db)
+    assert all(abs(each.at - stage.clock.now()) <= 120 for each in known.values())
 
 
 async def test_only_so_many_hosts_are_swept_at_a_time(stage: Stage) -> None:
@@ -301,9 +301,9 @@ async def test_a_look_that_takes_too_long_is_said_in_a_line_and_left_for_half_an
     watched.hanging.clear()
     stage.world = replace(stage.world, limits=replace(stage.world.limits, probe_timeout_seconds=20.0))
     sweep._world = stage.world  # noqa: SLF001 - the host answers now
-    assert await services.proofs(stage.db) == {}
+    assert await proofs.proofs(stage.db) == {}
     await sweep_for(stage, 30, sweep)
-    assert set(await services.proofs(stage.db)) == {"pypnm-gui"}
+    assert set(await proofs.proofs(stage.db)) == {"pypnm-gui"}
 
 
 async def test_a_service_that_is_being_restarted_is_left_to_its_request(stage: Stage) -> None:
@@ -322,7 +322,7 @@ async def test_a_claim_that_changed_is_swept_soon_and_not_an_interval_later(stag
     sweep = Sweep(stage.world)
     await sweep_for(stage, 30, sweep)
     await stage.register(replace(stage.alpha.claim(), docs="Ask rbron first."))
-    assert await services.proofs(stage.db) == {}
+    assert await proofs.proofs(stage.db) == {}
     watched.began.clear()
     await sweep_for(stage, 30, sweep)
     assert [name for name, _ in watched.began] == ["alpha"]

@@ -4,7 +4,7 @@ import pytest
 
 from app.core.errors import Conflict, Refused
 from app.core.run import OUTPUT_BYTES
-from app.store import freezes, output, requests
+from app.store import freezes, listing, output
 from app.store.engine import Database
 from app.store.freezes import sentence
 from app.store.verify import verify
@@ -90,4 +90,4 @@ async def test_a_run_that_floods_its_output_is_kept_up_to_the_cap(db: Database) 
 
 async def test_nothing_of_a_freeze_is_a_request(db: Database) -> None:
     await _freeze(db, "all")
-    assert (await requests.page(db, requests.Filter())).rows == ()
+    assert (await listing.page(db, listing.Filter())).rows == ()

@@ -14,7 +14,7 @@ import rfc8785
 
 from app.core.commitment import Text
 from app.core.errors import Refused
-from app.store import history, requests
+from app.store import history, listing, requests
 from app.store.engine import Database
 from app.store.listing import Filter
 from app.store.verify import verify
@@ -69,7 +69,7 @@ async def _all(db: Database, wanted: Filter, limit: int = 7) -> list[int]:
     found: list[int] = []
     before: int | None = None
     while True:
-        page = await requests.page(db, wanted, before, limit)
+        page = await listing.page(db, wanted, before, limit)
         found += [int(row.id[-4:]) for row in page.rows]
         before = page.before
         if before is None:
@@ -101,8 +101,8 @@ async def test_pages_counts_and_exports_hold_exactly_what_the_filter_asks_for(
 ) -> None:
     expected = [number for number in reversed(range(COUNT)) if fits(number)]
     assert await _all(filled, wanted) == expected
-    assert await requests.count(filled, wanted, cap=1000) == len(expected)
-    assert await requests.count(filled, wanted, cap=5) == min(6, len(expected))
+    assert await listing.count(filled, wanted, cap=1000) == len(expected)
+    assert await listing.count(filled, wanted, cap=5) == min(6, len(expected))
     lines = [json.loads(line) async for line in history.requests_as_json_lines(filled, wanted)]
     assert [int(line["id"][-4:]) for line in lines] == expected
     text = "".join([line async for line in history.requests_as_csv(filled, wanted)])
@@ -120,14 +120,14 @@ async def test_a_common_word_is_searched_as_well_as_a_rare_one(filled: Database,
 
 
 async def test_a_page_is_not_moved_by_what_comes_after_it_was_opened(filled: Database) -> None:
-    first = await requests.page(filled, Filter(), None, 10)
+    first = await listing.page(filled, Filter(), None, 10)
     await _one(filled, COUNT + 4)
-    second = await requests.page(filled, Filter(), first.before, 10)
+    second = await listing.page(filled, Filter(), first.before, 10)
     assert [int(row.id[-4:]) for row in second.rows] == list(range(49, 39, -1))
 
 
 async def test_a_row_names_people_and_says_how_it_ended(filled: Database) -> None:
-    row, other = (await requests.page(filled, Filter(), None, 2)).rows
+    row, other = (await listing.page(filled, Filter(), None, 2)).rows
     assert (row.id, row.requester, row.state, row.outcome) == ("01REQ0059", "Ada", "denied", "denied")
     assert (row.short_id, row.service, row.host, row.verdict) == ("R-0059", "service-3", "host-2", "VERIFIED")
     assert other.requester == "eve"
@@ -137,9 +137,9 @@ async def test_a_row_names_people_and_says_how_it_ended(filled: Database) -> Non
 @pytest.mark.parametrize("text", ["' OR 1=1 --", '"', "%", "_", "x' UNION SELECT 1", "rare OR usual", "*", "NEAR(x)"])
 async def test_what_is_searched_is_never_read_as_sql(filled: Database, text: str) -> None:
     for wanted in (Filter(service=text), Filter(host=text), Filter(requester=text), Filter(approver=text)):
-        assert (await requests.page(filled, wanted)).rows == ()
-    assert (await requests.page(filled, Filter(state=text, verdict=text))).rows == ()
-    assert len((await requests.page(filled, Filter(q=text))).rows) in {0, 50}
+        assert (await listing.page(filled, wanted)).rows == ()
+    assert (await listing.page(filled, Filter(state=text, verdict=text))).rows == ()
+    assert len((await listing.page(filled, Filter(q=text))).rows) in {0, 50}
     assert (await history.page(filled, history.Filter(type=text))).rows == ()
 
 
@@ -150,7 +150,7 @@ async def test_a_search_that_takes_too_long_is_stopped_and_says_so(filled: Datab
                 "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
             )
     assert refused.value.code == "too_slow"
-    assert len((await requests.page(filled, Filter())).rows) == 50
+    assert len((await listing.page(filled, Filter())).rows) == 50
 
 
 async def test_a_deadline_that_was_kept_interrupts_nothing_later(filled: Database) -> None:
@@ -158,7 +158,7 @@ async def test_a_deadline_that_was_kept_interrupts_nothing_later(filled: Databas
         async with filled.read(seconds=0.02) as connection:
             await connection.exec_driver_sql("SELECT 1")
     await asyncio.sleep(0.05)
-    assert await requests.count(filled, Filter(), cap=1000) == COUNT
+    assert await listing.count(filled, Filter(), cap=1000) == COUNT
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ async def test_a_stretch_of_time_is_exact_although_the_clock_was_set_back(db: Da
                 for number, at in enumerate(times)
                 if (since is None or at >= since) and (until is None or at < until)
             ]
-            listed = await requests.page(db, Filter(since=since, until=until), limit=100)
+            listed = await listing.page(db, Filter(since=since, until=until), limit=100)
             logged = await history.page(db, history.Filter(since=since, until=until), limit=100)
             assert [row.seq for row in listed.rows] == [entry.seq for entry in logged.rows] == inside[::-1]
     assert (await verify(db)).is_whole

@@ -14,7 +14,7 @@ from app.core.errors import Broken
 from app.core.policy import Policy, Role
 from app.core.registry import Registry, difference
 from app.core.service import Host, Service
-from app.store import dialect, people, requests, schema, services
+from app.store import dialect, people, proofs, requests, schema, services
 from app.store.engine import open_database
 from app.store.verify import verify
 from tests.integration.databases import is_file, raw
@@ -105,19 +105,19 @@ async def test_what_holds_of_a_service_is_built_from_the_log_and_a_last_look_bec
     made_by = {"by": "ed", "at": NOW}
     await services.apply(db, difference(Registry(), whole), **made_by, event_id="r1", base_revision=0)  # type: ignore[arg-type]
     for name in ("down", "gone", "unseen"):
-        await services.record_proof(db, name, "VERIFIED", "UNSURE", NOW + 1, "{}")
-    await services.record_proof(db, "down", "DOWN", "UNSURE", NOW + 2, "{}")
-    await services.record_proof(db, "unseen", "UNREACHABLE", "UNSURE", NOW + 2, "{}")
+        await proofs.record_proof(db, name, "VERIFIED", "UNSURE", NOW + 1, "{}")
+    await proofs.record_proof(db, "down", "DOWN", "UNSURE", NOW + 2, "{}")
+    await proofs.record_proof(db, "unseen", "UNREACHABLE", "UNSURE", NOW + 2, "{}")
     fewer = Registry((host,), (claims[0], replace(claims[1], docs="new"), claims[2]), (policy,), revision=1)
     changes = difference(await services.registry(db), fewer)
     await services.apply(db, changes, **made_by, event_id="r2", base_revision=1)  # type: ignore[arg-type]
-    before = await services.proofs(db)
+    before = await proofs.proofs(db)
     await db.close()
     for revision in ("0004", "head"):
         await _move(bare, revision)
     db = await open_database(bare)
     assert (await verify(db)).is_whole
-    after = await services.proofs(db)
+    after = await proofs.proofs(db)
     await db.close()
     assert {name: (each.held, each.since) for name, each in after.items()} == {
         "down": ("DOWN", NOW + 2),

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from app.core.errors import Broken, Refused
-from app.store import dialect, freezes, history, output, people, requests, schema, sessions
+from app.store import dialect, freezes, history, listing, output, people, schema, sessions
 from app.store.engine import Database, heard, lock_for_serving, open_database
 from app.store.log import Tx, body_for
 from app.store.verify import verify
@@ -364,7 +364,7 @@ async def test_a_search_that_takes_too_long_is_stopped_and_one_for_nul_is_refuse
             await connection.exec_driver_sql("SELECT pg_sleep(20)")
     assert slow.value.code == "too_slow"
     with pytest.raises(Refused) as odd:
-        await requests.page(db, requests.Filter(service="a\0b"))
+        await listing.page(db, listing.Filter(service="a\0b"))
     assert odd.value.code == "not_storable"
 
 

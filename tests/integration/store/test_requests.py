@@ -11,7 +11,7 @@ from app.core.commitment import Text
 from app.core.errors import Conflict, IllegalEvent, NotFound, Refused
 from app.core.events import Insisted
 from app.core.lifecycle import State
-from app.store import requests
+from app.store import listing, requests
 from app.store.engine import Database, open_database
 from app.store.verify import verify
 from tests.integration.databases import REFUSED, disarmed, raw
@@ -237,7 +237,7 @@ async def test_a_word_of_any_reason_finds_the_request(db: Database) -> None:
     event = Insisted(id=fresh_id(), at=NOW + 2, by="ada", reason_text=stronger.commitment)
     await requests.append(db, request, event, [stronger])
     for question, finds in [("tftp", 1), ("GRÖSSER", 1), ("pulled customers", 1), ("pul", 0), ("tftp nowhere", 0)]:
-        page = await requests.page(db, requests.Filter(q=question))
+        page = await listing.page(db, listing.Filter(q=question))
         assert len(page.rows) == finds, question
 
 

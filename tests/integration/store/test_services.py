@@ -10,7 +10,7 @@ from app.core.freshness import Seen
 from app.core.policy import Policy
 from app.core.registry import Change, Registry, difference, with_entry
 from app.core.service import Host, HttpCheck, JsonCheck, Service, TcpCheck
-from app.store import history, services
+from app.store import history, proofs, services
 from app.store.engine import Database, open_database
 from app.store.entries import change_dict, change_of, entry_dict, entry_of
 from app.store.verify import verify
@@ -174,13 +174,13 @@ async def test_a_proposal_is_decided_once_and_only_on_its_own_revision(db: Datab
 
 async def test_the_last_proof_is_kept_and_a_changed_verdict_is_an_event(db: Database) -> None:
     await _apply(db, WHOLE)
-    await services.record_proof(db, "gui", "VERIFIED", "NEEDED", 10.0, "{1}")
-    await services.record_proof(db, "gui", "VERIFIED", "NOT_NEEDED", 20.0, "{2}")
-    await services.record_proof(db, "gui", "UNSAFE", "UNSURE", 15.0, "{late}")
-    await services.record_proof(db, "gui", "DOWN", "UNSURE", 30.0, "{3}")
+    await proofs.record_proof(db, "gui", "VERIFIED", "NEEDED", 10.0, "{1}")
+    await proofs.record_proof(db, "gui", "VERIFIED", "NOT_NEEDED", 20.0, "{2}")
+    await proofs.record_proof(db, "gui", "UNSAFE", "UNSURE", 15.0, "{late}")
+    await proofs.record_proof(db, "gui", "DOWN", "UNSURE", 30.0, "{3}")
     seen = Seen("DOWN", 30.0, "DOWN", 30.0)
-    kept = services.Proof("gui", "alpha", "UNSURE", "{3}", seen, held="DOWN", since=30.0)
-    assert await services.proofs(db) == {"gui": kept}
+    kept = proofs.Proof("gui", "alpha", "UNSURE", "{3}", seen, held="DOWN", since=30.0)
+    assert await proofs.proofs(db) == {"gui": kept}
     assert (await verify(db)).is_whole
     changed = (await history.page(db, history.Filter(type="verdict_changed", service="gui"))).rows
     assert [(each.data["before"], each.data["after"], each.by) for each in changed] == [
@@ -192,12 +192,12 @@ async def test_the_last_proof_is_kept_and_a_changed_verdict_is_an_event(db: Data
 @pytest.mark.parametrize("what", ["service", "host"])
 async def test_a_changed_claim_has_no_proof(db: Database, what: str) -> None:
     applied = await _apply(db, WHOLE)
-    await services.record_proof(db, "gui", "VERIFIED", "NEEDED", 10.0, "{}")
+    await proofs.record_proof(db, "gui", "VERIFIED", "NEEDED", 10.0, "{}")
     changed = replace(SERVICE, unit="lab:other") if what == "service" else replace(HOST, address="10.0.0.6")
     await _apply(db, with_entry(applied, what, changed.name, changed))  # type: ignore[arg-type]
-    assert await services.proofs(db) == {}
+    assert await proofs.proofs(db) == {}
 
 
 async def test_a_service_that_is_not_in_the_registry_has_no_proof(db: Database, url: str) -> None:
-    await services.record_proof(db, "gui", "VERIFIED", "NEEDED", 10.0, "{}")
-    assert (await services.proofs(db), raw(url, "SELECT count(*) FROM audit")) == ({}, [(0,)])
+    await proofs.record_proof(db, "gui", "VERIFIED", "NEEDED", 10.0, "{}")
+    assert (await proofs.proofs(db), raw(url, "SELECT count(*) FROM audit")) == ({}, [(0,)])

@@ -21,7 +21,7 @@ from app.flow.evidence import Evidence, Offered, Touched, claim_digest
 from app.flow.ids import Stamp, new_id, salted, stamp
 from app.flow.ports import World
 from app.identity.passwords import hash_password
-from app.store import output, people, requests, services
+from app.store import output, people, proofs, requests, services
 from app.store.people import Account
 
 PASSWORD = "correct horse battery"
@@ -344,7 +344,7 @@ class Seed:
         """Keep a last proof of a service."""
         at = self.world.clock.now() - ago
         shown = evidence(at, code=code)
-        await services.record_proof(self.world.db, service, str(code), str(shown.need.answer), at, shown.text())
+        await proofs.record_proof(self.world.db, service, str(code), str(shown.need.answer), at, shown.text())
 
     def stamp(self, who: str = "") -> Stamp:
         """Return what an event carries, by a person or by Askfirst."""

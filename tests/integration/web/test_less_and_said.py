@@ -10,14 +10,14 @@ from app.core import events as happened
 from app.core.lifecycle import Request
 from app.core.verdict import Answer
 from app.flow.ports import World
-from app.store import requests
+from app.store import listing, requests
 from tests.integration.web.seed import Seed
 
 Make = Callable[..., Any]
 
 
 async def only(world: World) -> Request:
-    (row,) = (await requests.page(world.db, requests.Filter())).rows
+    (row,) = (await listing.page(world.db, listing.Filter())).rows
     return await requests.load(world.db, row.id)
 
 
@@ -51,7 +51,7 @@ async def test_no_other_action_can_be_posted(browser: Make, world: World) -> Non
     ada = await browser("ada")
     fields = {"service": "pypnm-gui", "reason": "Because.", "key": "k" * 32, "action": "stop"}
     assert (await ada.post("/requests/new", fields)).status_code in {403, 422}
-    assert await requests.count(world.db, requests.Filter()) == 0
+    assert await listing.count(world.db, listing.Filter()) == 0
 
 
 @pytest.mark.law(5)

@@ -16,7 +16,7 @@ from app.core.verdict import Code, Finding
 from app.core.warrant import short_digest
 from app.flow.ids import new_id
 from app.flow.ports import World
-from app.store import requests, services
+from app.store import proofs, requests, services
 from tests.fakes.authenticator import Authenticator
 from tests.integration.web.conftest import Browser, application
 from tests.integration.web.keys import enrol
@@ -174,7 +174,7 @@ async def test_a_hosts_page_says_where_the_last_look_met_another_level(browser: 
     strange = Finding("gate", "open", "the host's own files say enforced", None, Code.BLIND, "Set its level.")
     seen = evidence(now, code=Code.BLIND)
     seen = replace(seen, verdict=replace(seen.verdict, code=Code.BLIND, findings=(strange,)))
-    await services.record_proof(world.db, "pypnm-gui", "BLIND", "UNSURE", now, seen.text())
+    await proofs.record_proof(world.db, "pypnm-gui", "BLIND", "UNSURE", now, seen.text())
     page = (await (await browser("ed")).get("/hosts/alpha")).text
     assert "another gate than registered: the host&#39;s own files say enforced" in page
     assert "Set its level." in page
