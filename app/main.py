@@ -21,7 +21,7 @@ from app.api import problems, replies
 from app.api.routes import router as api_router
 from app.cli.main import app as command_line
 from app.flow.anchoring import anchored
-from app.flow.ports import News, World
+from app.flow.ports import Limits, News, World
 from app.flow.replica import replica
 from app.settings import Settings
 from app.ssh.certificates import Certificates
@@ -75,12 +75,29 @@ class Wiring:
                 hosts=hosts,
                 clock=SystemClock(),
                 news=News(),
-                limits=settings.limits,
+                limits=_limits(settings),
                 worker=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
             )
         finally:
             await hosts.close()
             await db.close()
+
+
+def _limits(settings: Settings) -> Limits:
+    """The numbers of these settings that the flow goes by."""
+    return Limits(
+        step_up_seconds=settings.step_up_seconds,
+        proof_max_age_seconds=settings.proof_max_age_seconds,
+        probe_timeout_seconds=settings.probe_timeout_seconds,
+        run_timeout_seconds=settings.run_timeout_seconds,
+        settle_timeout_seconds=settings.settle_timeout_seconds,
+        by_hand_seconds=settings.by_hand_seconds,
+        lease_seconds=settings.lease_seconds,
+        sweep_every_seconds=settings.sweep_every,
+        sweep_grace_seconds=settings.sweep_grace,
+        sweep_hosts_at_once=settings.sweep_hosts_at_once,
+        new_key_seconds=settings.new_key_seconds,
+    )
 
 
 def _certificates(settings: Settings) -> Certificates | None:

@@ -11,8 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.flow.ports import Limits
-from app.flow.yaml_reader import seconds_of
+from app.core.duration import seconds_of
 
 
 def _data_dir() -> Path:
@@ -126,20 +125,3 @@ class Settings(BaseSettings):
         if self.vault_addr and not (self.vault_token_file or self.vault_role_id):
             raise ValueError("ASKFIRST_VAULT_ADDR needs ASKFIRST_VAULT_TOKEN_FILE or ASKFIRST_VAULT_ROLE_ID")
         return self
-
-    @property
-    def limits(self) -> Limits:
-        """The numbers that the flow goes by."""
-        return Limits(
-            step_up_seconds=self.step_up_seconds,
-            proof_max_age_seconds=self.proof_max_age_seconds,
-            probe_timeout_seconds=self.probe_timeout_seconds,
-            run_timeout_seconds=self.run_timeout_seconds,
-            settle_timeout_seconds=self.settle_timeout_seconds,
-            by_hand_seconds=self.by_hand_seconds,
-            lease_seconds=self.lease_seconds,
-            sweep_every_seconds=self.sweep_every,
-            sweep_grace_seconds=self.sweep_grace,
-            sweep_hosts_at_once=self.sweep_hosts_at_once,
-            new_key_seconds=self.new_key_seconds,
-        )

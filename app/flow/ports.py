@@ -124,7 +124,11 @@ async def _next(event: asyncio.Event, seconds: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The numbers that the flow goes by; ``settings`` holds their defaults and reasons."""
+    """The numbers that the flow goes by. An installation's are its ``settings``, which give the reasons.
+
+    The defaults are for a world without settings, as tests build one. Two numbers are no settings: without a sweep a
+    proof is fresh for ``unswept_fresh_seconds``, and one worker takes ``steps_at_once``.
+    """
 
     step_up_seconds: float = 300.0
     proof_max_age_seconds: float = 120.0

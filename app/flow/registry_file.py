@@ -11,11 +11,12 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import Node
 
+from app.core.duration import span_of
 from app.core.level import Level
 from app.core.policy import Assurance, Policy
 from app.core.registry import Registry, problems
 from app.core.service import Check, Host, HttpCheck, JsonCheck, Problem, Service, TcpCheck
-from app.flow.yaml_reader import SECONDS, Invalid, Misplaced, Reader, compose
+from app.flow.yaml_reader import Invalid, Misplaced, Reader, compose
 from app.managers import MANAGERS
 
 
@@ -167,14 +168,6 @@ def _sorted(registry: Registry) -> Registry:
         services=tuple(sorted(registry.services, key=lambda each: each.name)),
         policies=tuple(sorted(registry.policies, key=lambda each: each.name)),
     )
-
-
-def span_of(seconds: float) -> str:
-    """Write a duration as the file has it."""
-    for unit in ("h", "m", "s"):
-        if seconds >= SECONDS[unit] and seconds % SECONDS[unit] == 0:
-            return f"{int(seconds // SECONDS[unit])}{unit}"
-    return f"{round(seconds * 1000)}ms"
 
 
 def _trimmed(values: dict[str, Any]) -> dict[str, Any]:

@@ -13,11 +13,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from app.core.duration import seconds_of
 from app.core.errors import Refused
 
 MOST_BYTES = 1 << 20
-SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m|h)")
 
 
 class Invalid(Refused):
@@ -123,12 +122,6 @@ class Reader:
             needed = [name for name in made.__dataclass_fields__ if name not in given and _is_needed(made, name)]
             self.wrong(node, where, f"missing: {', '.join(needed)}")
             return None
-
-
-def seconds_of(text: str) -> float | None:
-    """Read a duration such as ``500ms``, ``5s``, ``15m`` or ``1h``; None where it is none."""
-    match = _DURATION.fullmatch(text)
-    return float(match[1]) * SECONDS[match[2]] if match else None
 
 
 def compose(text: str, reader: Reader) -> Node | None:

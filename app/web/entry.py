@@ -8,12 +8,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from app.core.duration import seconds_of, span_of
 from app.core.level import Level
 from app.core.policy import Assurance, Policy
 from app.core.registry import Entry, Kind, Registry, problems, with_entry
 from app.core.service import Check, Host, HttpCheck, JsonCheck, Problem, Service, TcpCheck
-from app.flow.registry_file import span_of
-from app.flow.yaml_reader import seconds_of
 from app.managers import MANAGERS
 
 KINDS: Mapping[str, Kind] = {"hosts": "host", "services": "service", "policies": "policy"}
