@@ -74,11 +74,11 @@ def _wish(settings: Settings, level: str, certificates: bool | None, authority: 
     assert settings.ssh_key is not None  # noqa: S101 - Settings fills it
     return gathering.Wish(
         key=_public(ClientKey(settings.ssh_key).pair),
+        cooldown=settings.kit_cooldown_seconds,
+        per_hour=settings.kit_runs_per_hour,
         authority=_public(_read(authority)) if authority else "",
         level=Level(level) if level else None,
         certificates=certificates,
-        cooldown=settings.kit_cooldown_seconds,
-        per_hour=settings.kit_runs_per_hour,
     )
 
 

@@ -33,15 +33,15 @@ class Wish:
     """What is asked of a kit beyond the registry. ``level`` and ``certificates`` are None for the host's own.
 
     ``key`` is the public key that Askfirst signs in with, ``authority`` the one that its certificates are signed by
-    (empty where there is none), both ``TYPE BASE64``. ``cooldown`` is in seconds.
+    (empty where there is none), both ``TYPE BASE64``. ``cooldown`` is in seconds, ``per_hour`` the most runs.
     """
 
     key: str
+    cooldown: int
+    per_hour: int
     authority: str = ""
     level: Level | None = None
     certificates: bool | None = None
-    cooldown: int = 60
-    per_hour: int = 12
 
 
 @dataclass(frozen=True, slots=True)

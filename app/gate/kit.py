@@ -86,14 +86,14 @@ class Kit:
     level: Level
     host_keys: tuple[str, ...]
     key: str
+    cooldown: int
+    per_hour: int
     certificates: bool = False
     ports: tuple[tuple[str, int], ...] = ()
     allowed: tuple[Allowed, ...] = ()
     approvals: Mapping[str, int] = field(default_factory=dict)
     signers: Mapping[str, tuple[Signer, ...]] = field(default_factory=dict)
     plain_keys: bool = False
-    cooldown: int = 60
-    per_hour: int = 12
     left_out: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -55,6 +55,8 @@ def values(host: LabHost, **other: object) -> Kit:
         level=Level.ENFORCED,
         host_keys=pinned(host).host_keys,
         key=key,
+        cooldown=60,
+        per_hour=12,
         ports=(("127.0.0.1", 5054),),
         allowed=(Allowed(UNIT.name, "systemd", UNIT.unit, "restart", "root", argv),),
         approvals={UNIT.name: 1},

@@ -17,8 +17,8 @@ from tests.integration.flow.conftest import CHECK, Stage
 from tests.integration.flow.test_signed_yes import HOUR, enrol
 from tests.unit.gate.kits import KEY
 
-WISH = Wish(key=KEY)
-SEALED = Wish(key=KEY, level=Level.SEALED)
+WISH = Wish(key=KEY, cooldown=60, per_hour=12)
+SEALED = replace(WISH, level=Level.SEALED)
 
 
 async def look(stage: Stage) -> None:
