@@ -3,7 +3,7 @@
 The challenge of the browser's assertion is the blob that an SSH signature of the warrant signs, so that the assertion
 is such a signature: written out here, ``ssh-keygen -Y verify`` takes it, on the host or on anybody's desk, with no code
 of ours. Only ES256 passkeys can be written so. That no human was verified, ssh-keygen does not see: whoever relies on
-it reads the flag byte, here ``Assertion.is_user_verified``.
+it reads the flag byte, here ``is_user_verified``.
 
 It verifies no signature and holds no key (``identity`` does, and the host). Keeps the passkey half of law 5: the click
 binds one warrant's text. Formats: OpenSSH's PROTOCOL.sshsig and PROTOCOL.u2f; W3C WebAuthn, authenticator data.
@@ -25,7 +25,8 @@ BEGIN, END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _WIDTH = 70
 _RP_HASH, _FLAGS, _COUNTER = 32, 1, 4
 _HEAD = _RP_HASH + _FLAGS + _COUNTER
-_PRESENT, _VERIFIED, _HAS_KEY, _HAS_EXTENSIONS = 0x01, 0x04, 0x40, 0x80
+# The bits of the flag byte.
+PRESENT, VERIFIED, HAS_KEY, HAS_EXTENSIONS = 0x01, 0x04, 0x40, 0x80
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,12 @@ class Assertion:
     @property
     def is_user_verified(self) -> bool:
         """Whether the authenticator knew its user, by finger, face or PIN."""
-        return self.flags & (_PRESENT | _VERIFIED) == _PRESENT | _VERIFIED
+        return is_user_verified(self.flags)
+
+
+def is_user_verified(flags: int) -> bool:
+    """Whether a flag byte says that somebody was there and that the authenticator knew who."""
+    return flags & (PRESENT | VERIFIED) == PRESENT | VERIFIED
 
 
 def challenge(text: str) -> bytes:
@@ -89,8 +95,8 @@ def _signature(origin: str, assertion: Assertion) -> bytes:
     data = assertion.authenticator_data
     if len(data) < _HEAD:
         raise _unreadable("its authenticator data is cut")
-    has_extensions = bool(assertion.flags & _HAS_EXTENSIONS)
-    if assertion.flags & _HAS_KEY or has_extensions != (len(data) > _HEAD):
+    has_extensions = bool(assertion.flags & HAS_EXTENSIONS)
+    if assertion.flags & HAS_KEY or has_extensions != (len(data) > _HEAD):
         raise _unreadable("its authenticator data is not that of an assertion")
     if not assertion.client_data.startswith(b'{"type":"webauthn.get","challenge":"'):
         raise _unreadable("its client data is not written in the order that browsers write it")

@@ -22,7 +22,6 @@ ED25519, ECDSA = "ssh-ed25519", "ecdsa-sha2-nistp256"
 SK_ED25519, SK_ECDSA, WEBAUTHN = "sk-ssh-ed25519@openssh.com", sshsig.KEY_TYPE, sshsig.SIGNATURE_TYPE
 _KEY_OF = {ED25519: ED25519, ECDSA: ECDSA, SK_ED25519: SK_ED25519, SK_ECDSA: SK_ECDSA, WEBAUTHN: SK_ECDSA}
 _MOST_BYTES = 16 * 1024
-_PRESENT, _VERIFIED, _HAS_KEY, _HAS_EXTENSIONS = 0x01, 0x04, 0x40, 0x80
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +63,12 @@ class Signature:
     @property
     def is_present(self) -> bool:
         """Whether somebody touched the key. Of a plain key this is never known."""
-        return bool(self.flags & _PRESENT)
+        return bool(self.flags & sshsig.PRESENT)
 
     @property
     def is_user_verified(self) -> bool:
         """Whether the key knew who touched it, by finger, face or PIN."""
-        return self.flags & (_PRESENT | _VERIFIED) == _PRESENT | _VERIFIED
+        return sshsig.is_user_verified(self.flags)
 
     def covered(self, text: str) -> bytes:
         """Return the bytes that the key must have signed for this text. Raises Refused where it is for another one."""
@@ -194,7 +193,7 @@ def _numbers(wire: _Wire) -> bytes:
 
 def _refuse_odd_client(signature: Signature) -> None:
     """Hold to what OpenSSH holds to, so that nothing is taken that a host refuses, and to JSON with one reading."""
-    if signature.flags & _HAS_KEY or bool(signature.flags & _HAS_EXTENSIONS) != bool(signature.extensions):
+    if signature.flags & sshsig.HAS_KEY or bool(signature.flags & sshsig.HAS_EXTENSIONS) != bool(signature.extensions):
         raise _bad("its flags are not those of a signature")
     try:
         said = json.loads(signature.client_data, object_pairs_hook=lambda pairs: pairs)
