@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457): one table from the tree of errors to HTTP, and what a program does next.
+"""Errors as problem documents (RFC 9457): their status, and what a program does next.
 
 A document has a stable ``code``, a ``detail`` for people and a ``next`` sentence; ``errors`` lists the fields that do
 not fit. No traceback, no internal name and nothing of what was sent is in it.
@@ -15,64 +15,18 @@ from starlette.responses import JSONResponse, Response
 
 from app.api.schemas import FieldError, Problem
 from app.core.display import visible
-from app.core.errors import (
-    AskfirstError,
-    Broken,
-    Conflict,
-    HostKeyChanged,
-    IllegalEvent,
-    Lost,
-    NotFound,
-    Refused,
-    Unreachable,
-)
+from app.core.errors import AskfirstError
+from app.statuses import status_of
 
 MEDIA_TYPE = "application/problem+json"
 _LOG = structlog.get_logger("askfirst.api")
 
-_KINDS: tuple[tuple[type[AskfirstError], int], ...] = (
-    (NotFound, 404),
-    (Conflict, 409),
-    (IllegalEvent, 409),
-    (Refused, 403),
-    (HostKeyChanged, 502),
-    (Unreachable, 503),
-    (Lost, 502),
-    (Broken, 500),
-)
-# Where the code says more than the kind: who asks has to mend what was sent, sign in, or wait.
-_CODES = {
-    "no_token": 401,
-    "bad_token": 401,
-    "token_in_address": 400,
-    "sent_twice": 400,
-    "reason_empty": 422,
-    "reason_too_long": 422,
-    "ticket_too_long": 422,
-    "ambiguous_id": 409,
-    "too_large": 413,
-    "too_slow": 408,
-    "too_many": 429,
-    "store_away": 503,
-    "store_busy": 503,
-    "store_failed": 503,
-    "store_io": 503,
-    "store_missing": 503,
-    "store_readonly": 503,
-    "disk_full": 503,
-    "not_storable": 422,
-}
 _WAIT_SECONDS = {429: "5", 503: "5"}
 _NEXT = {
     401: "Send the header Authorization: Bearer with a live token; its owner makes one on the page Settings.",
     404: "Read /openapi.json for the addresses that there are.",
     405: "Read /openapi.json for the methods of this address.",
 }
-
-
-def status_of(error: AskfirstError) -> int:
-    """Return the HTTP status of an error."""
-    return _CODES.get(error.code) or next(status for kind, status in _KINDS if isinstance(error, kind))
 
 
 def install(app: FastAPI) -> None:

@@ -10,8 +10,8 @@
     ├── Lost          it may have run: never repeat, find out
     └── Broken        an invariant fell: stop everything
 
-It holds no HTTP status and no exit code: each door maps the tree by a table of its own. Verdicts are values, never
-exceptions. Adapters turn foreign exceptions into these at their edge and keep the cause.
+It holds no HTTP status and no exit code: the doors map the tree. Verdicts are values, never exceptions. Adapters
+turn foreign exceptions into these at their edge and keep the cause.
 """
 
 

@@ -1,4 +1,4 @@
-"""Errors as pages: one table from the tree of errors to HTTP, and a page with a sentence and what to do next.
+"""Errors as pages: a sentence for each status, and a page with what happened and what to do next.
 
 No traceback and no internal name reaches a reader; the log has them. Errors of paths under ``/api/`` go to the handlers
 that were there before these: programs are told in their own way.
@@ -15,43 +15,16 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Scope
 
-from app.core.errors import AskfirstError, Broken, Conflict, IllegalEvent, Lost, NotFound, Refused, Unreachable
+from app.core.errors import AskfirstError
+from app.statuses import status_of
 from app.web.deps import SignInFirst, visitor
 from app.web.pages import render
 
 Handler = Callable[[Request, Any], Awaitable[Response]]
 
-# What was sent is not what a page sends, or holds a mistake that its writer can mend.
-_CODES = {
-    "duplicate_field": 400,
-    "unreadable_form": 400,
-    "unknown_field": 422,
-    "missing_field": 422,
-    "too_large": 413,
-    "too_slow": 408,
-    "too_many": 429,
-    "throttled": 429,
-    "registry_invalid": 422,
-    "store_away": 503,
-    "store_busy": 503,
-    "store_failed": 503,
-    "store_io": 503,
-    "store_missing": 503,
-    "store_readonly": 503,
-    "disk_full": 503,
-    "not_storable": 422,
-}
-_KINDS: tuple[tuple[type[AskfirstError], int], ...] = (
-    (NotFound, 404),
-    (Conflict, 409),
-    (IllegalEvent, 409),
-    (Refused, 403),
-    (Unreachable, 503),
-    (Lost, 503),
-    (Broken, 500),
-)
 _HEADS = {
     400: "That could not be read",
+    401: "Sign in first",
     403: "That is not allowed",
     404: "There is no such page",
     405: "That is not possible here",
@@ -61,14 +34,10 @@ _HEADS = {
     422: "Something in it does not fit",
     429: "Too many at once",
     500: "Something went wrong",
+    502: "The host did not answer as it should",
     503: "Not now",
 }
 _LOG = structlog.get_logger("askfirst.web")
-
-
-def status_of(error: AskfirstError) -> int:
-    """Return the HTTP status of an error."""
-    return _CODES.get(error.code) or next(status for kind, status in _KINDS if isinstance(error, kind))
 
 
 def install(app: FastAPI) -> None:

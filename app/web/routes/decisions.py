@@ -17,10 +17,10 @@ from app.flow.ask import insist as give_reason
 from app.flow.by_hand import say_done
 from app.flow.passkeys import prove_yes
 from app.flow.people import prove_again
+from app.statuses import status_of
 from app.store import people, requests
 from app.web import forms
 from app.web.deps import SignedIn
-from app.web.failures import status_of
 from app.web.pages import Site, Visit
 from app.web.show import Notice, show
 from app.web.story import decided_by

@@ -19,6 +19,7 @@ from app.flow.evidence import read
 from app.flow.limits import probes
 from app.managers import MANAGERS
 from app.ssh.keys import fingerprint, pinned
+from app.statuses import status_of
 from app.store import freezes, proofs, services
 from app.store.proofs import Proof
 from app.web import forms
@@ -71,7 +72,7 @@ async def _page(
     return await render(
         request,
         "hosts/one.html",
-        200 if trouble is None else 503,
+        200 if trouble is None else status_of(trouble),
         host=host,
         keys=pinned_prints(host),
         entries=[

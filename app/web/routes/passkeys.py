@@ -6,10 +6,10 @@ from starlette.responses import JSONResponse, Response
 from app.core.errors import AskfirstError, Refused
 from app.flow import passkeys as flow
 from app.identity.passkeys import Place
+from app.statuses import status_of
 from app.store import sessions
 from app.web import forms
 from app.web.deps import AnyVisitor, AWorld, local_path
-from app.web.failures import status_of
 from app.web.pages import Site
 from app.web.routes.session import address_of, enter_with, sign_in_page
 

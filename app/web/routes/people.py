@@ -8,11 +8,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from app.core.errors import NotFound, Refused
 from app.core.policy import Person, Policy, Role
 from app.flow import people as flow
+from app.statuses import status_of
 from app.store import people, services
 from app.store.people import Account
 from app.web import forms
 from app.web.deps import SignedIn, may_read
-from app.web.failures import status_of
 from app.web.keyring import keyring, keys_of
 from app.web.pages import Site, Visit, render
 from app.web.words import ROLES

@@ -6,10 +6,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from app.core.errors import NotFound, Refused
 from app.flow.people import bootstrap, sign_in
 from app.flow.ports import World
+from app.statuses import status_of
 from app.store import people, sessions
 from app.web import forms
 from app.web.deps import AnyVisitor, AWorld, SignedIn, local_path
-from app.web.failures import status_of
 from app.web.pages import Site, render
 
 router = APIRouter()

@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, Response
 from app.core.display import visible
 from app.core.errors import AskfirstError, Refused
 from app.flow import signed
+from app.statuses import status_of
 from app.web.deps import AWorld
-from app.web.failures import status_of
 from app.web.routes.session import address_of
 
 router = APIRouter()
