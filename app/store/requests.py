@@ -135,17 +135,6 @@ async def wanting(db: Database, states: Iterable[State]) -> list[str]:
         return list((await connection.scalars(wanted)).all())
 
 
-async def expired(db: Database, now: float) -> list[str]:
-    """Return the ids of the requests whose time ran out before they ran, oldest first."""
-    wanted = (
-        select(REQUESTS.c.id)
-        .where(REQUESTS.c.state.in_([str(each) for each in lifecycle.RESTING]), REQUESTS.c.not_after <= now)
-        .order_by(REQUESTS.c.seq)
-    )
-    async with db.read() as connection:
-        return list((await connection.scalars(wanted)).all())
-
-
 async def alive(db: Database) -> list[Alive]:
     """Return what has not ended, oldest first: all that a worker needs to see what wants a step."""
     columns = (REQUESTS.c.id, REQUESTS.c.version, REQUESTS.c.state, REQUESTS.c.host, REQUESTS.c.not_after)

@@ -3,6 +3,8 @@
 ``/healthz`` asks nothing of the store; ``/readyz`` does, and fails where the worker of this process has ended.
 """
 
+from collections import Counter
+
 from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse
 
@@ -30,7 +32,7 @@ async def ready(request: Request) -> PlainTextResponse:
     if worker is not None and worker.done():
         return PlainTextResponse("the worker has ended\n", 503)
     try:
-        await requests.expired(world.db, 0.0)
+        await requests.alive(world.db)
     except AskfirstError as error:
         return PlainTextResponse(f"{error.message}\n", 503)
     return PlainTextResponse("ready\n")
@@ -40,12 +42,12 @@ async def ready(request: Request) -> PlainTextResponse:
 async def metrics(request: Request) -> PlainTextResponse:
     """Give the numbers of what has not ended, as Prometheus reads them."""
     world: World = request.app.state.world
-    counts = {state: len(await requests.wanting(world.db, {state})) for state in State if state not in ENDED}
+    counts = Counter(each.state for each in await requests.alive(world.db))
     proved = await summary(world)
     lines = [
         "# HELP askfirst_requests Requests that have not ended, by state.",
         "# TYPE askfirst_requests gauge",
-        *(f'askfirst_requests{{state="{state}"}} {count}' for state, count in counts.items()),
+        *(f'askfirst_requests{{state="{state}"}} {counts[state]}' for state in State if state not in ENDED),
         "# HELP askfirst_freezes Freezes that hold now.",
         "# TYPE askfirst_freezes gauge",
         f"askfirst_freezes {len(await freezes.current(world.db))}",

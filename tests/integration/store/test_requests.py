@@ -224,8 +224,12 @@ async def test_workers_find_what_wants_them(db: Database) -> None:
     await requests.append(db, third, cancelled())
     assert await requests.wanting(db, [State.WAITING, State.OPEN]) == [first.id, second.id]
     assert await requests.wanting(db, []) == []
-    assert await requests.expired(db, NOW + 99) == []
-    assert await requests.expired(db, NOW + 100) == [second.id]
+    alive = await requests.alive(db)
+    assert [(each.id, each.state, each.host) for each in alive] == [
+        (first.id, State.WAITING, "alpha"),
+        (second.id, State.WAITING, "beta"),
+    ]
+    assert alive[1].not_after == NOW + 100
     assert await requests.inbox(db) == [first, second]
     await requests.append(db, first, denied())
     assert await requests.inbox(db) == [second]

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any, NoReturn, cast
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.core.errors import Broken
 from app.flow.ports import World
 from app.web.health import router
 from tests.integration.web.seed import Seed
@@ -31,10 +34,30 @@ async def test_a_server_is_ready_while_its_store_answers_and_its_worker_lives(
     assert (await client.get("/healthz")).status_code == 200
 
 
+async def test_a_server_whose_store_is_away_is_not_ready(
+    app: FastAPI, client: httpx.AsyncClient, world: World, seed: Seed
+) -> None:
+    class Away:
+        def read(self) -> NoReturn:
+            raise Broken("The database is away.", code="store_away", next_step="Start it.")
+
+    app.state.world = replace(world, db=cast(Any, Away()))
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.text) == (503, "The database is away.\n")
+
+
 async def test_the_numbers_name_no_service_and_no_person(client: httpx.AsyncClient, seed: Seed) -> None:
     await seed.waiting()
     text = (await client.get("/metrics")).text
-    assert 'askfirst_requests{state="waiting"} 1' in text
+    asked = [line for line in text.splitlines() if line.startswith("askfirst_requests{")]
+    assert asked == [
+        'askfirst_requests{state="open"} 0',
+        'askfirst_requests{state="waiting"} 1',
+        'askfirst_requests{state="approved"} 0',
+        'askfirst_requests{state="running"} 0',
+        'askfirst_requests{state="unknown"} 0',
+        'askfirst_requests{state="settling"} 0',
+    ]
     assert "askfirst_freezes 0" in text
     assert "pypnm" not in text
     assert "ada" not in text
