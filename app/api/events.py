@@ -15,11 +15,11 @@ from app.api import schemas, shapes
 from app.api.deps import Reader
 from app.api.replies import problems
 from app.core.display import visible
-from app.core.lifecycle import ENDED, GROWING, Request
+from app.core.lifecycle import ENDED, Request
+from app.flow import following
 from app.flow.limits import streams
 from app.flow.ports import World
-from app.flow.printed import Cutter
-from app.store import output, people, requests
+from app.store import people, requests
 
 router = APIRouter(prefix="/requests", tags=["requests"])
 _POLL_SECONDS = 1.0
@@ -65,24 +65,18 @@ async def follow(
 
 async def _items(world: World, request_id: str, version: int, line: int) -> AsyncIterator[ServerSentEvent | None]:
     """Yield what is new, and None from time to time where nothing is."""
-    cutter = Cutter()
     names = await people.names(world.db)
-    while True:
-        asked = await requests.load(world.db, request_id)
+    async for seen in following.follow(world, request_id, line + 1, _POLL_SECONDS):
+        asked = seen.request
         for item in await _happened(world, asked, version, names):
             version = item.version
             yield _item("happened", item, version, line)
-        cut = cutter.number - 1
-        data = await output.read(world.db, request_id, cutter.offset) if asked.started_at is not None else b""
-        fresh = cutter.take(data, is_over=asked.state not in GROWING)[max(0, line - cut) :]
-        if fresh:
-            first, line = max(cut, line) + 1, cutter.number - 1
-            yield _item("printed", schemas.Printed(first=first, lines=fresh), version, line)
+        if seen.lines:
+            line = seen.next_line - 1
+            yield _item("printed", schemas.Printed(first=seen.first, lines=seen.lines), version, line)
         if asked.state in ENDED:
             yield _item("ended", schemas.Ended(state=asked.state, outcome=visible(asked.outcome)), version, line)
-            return
         yield None
-        await world.news.wait(request_id, _POLL_SECONDS)
 
 
 async def _happened(world: World, asked: Request, after: int, names: dict[str, str]) -> list[schemas.Happened]:

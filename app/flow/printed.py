@@ -64,17 +64,16 @@ async def of(world: World, request: Request) -> Printed:
     """Return what there is of a request's output now."""
     if request.started_at is None or request.is_by_hand:
         return Printed()
-    is_growing = request.state in GROWING
-    lines = await whole(world, request, is_over=not is_growing)
+    lines = await whole(world, request)
     is_shown = bool(lines) or request.state in ACTING or request.exit_status is not None
     first = max(0, len(lines) - MOST_LINES)
-    return Printed(is_shown, is_growing, lines[first:], first + 1)
+    return Printed(is_shown, request.state in GROWING, lines[first:], first + 1)
 
 
-async def whole(world: World, request: Request, *, is_over: bool) -> list[str]:
+async def whole(world: World, request: Request) -> list[str]:
     """Return all lines: from the text that was kept at the end, else from what has been streamed so far."""
     if request.output_text:
         text = await requests.text(world.db, request.output_text)
         if text is not None:
             return lines_of(text) if text else []
-    return Cutter().take(await output.read(world.db, request.id), is_over=is_over)
+    return Cutter().take(await output.read(world.db, request.id), is_over=request.state not in GROWING)

@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
-from app.core.lifecycle import ENDED, GROWING
+from app.core.lifecycle import ENDED
+from app.flow import following
 from app.flow.limits import streams
 from app.flow.ports import World
-from app.flow.printed import Cutter
-from app.store import freezes, listing, notices, output, requests, sessions
+from app.store import freezes, listing, notices, requests, sessions
 from app.web.deps import SignedIn
 from app.web.pages import Visit
 from app.web.waiting import for_person
@@ -65,24 +65,18 @@ async def _counted(visit: Visit, events: AsyncIterator[str]) -> AsyncIterator[st
 
 
 async def _follow(world: World, request_id: str, version: int, line: int) -> AsyncIterator[str]:
-    cutter = Cutter()
-    while True:
-        asked = await requests.load(world.db, request_id)
-        is_growing = asked.state in GROWING
-        data = await output.read(world.db, request_id, cutter.offset) if asked.started_at else b""
-        first = cutter.number
-        lines = cutter.take(data, is_over=not is_growing)
-        if fresh := lines[max(0, line - first) :]:
-            yield _event("lines", {"first": max(first, line), "lines": fresh}, f"{version}:{cutter.number}")
+    async for seen in following.follow(world, request_id, line, _POLL_SECONDS):
+        asked = seen.request
+        if seen.lines:
+            yield _event("lines", {"first": seen.first, "lines": seen.lines}, f"{version}:{seen.next_line}")
         if asked.version != version:
             version = asked.version
-            yield _event("changed", asked.state, f"{version}:{cutter.number}")
+            yield _event("changed", asked.state, f"{version}:{seen.next_line}")
         if asked.state in ENDED:
-            yield _event("ended", asked.state, f"{version}:{cutter.number}")
-            return
-        yield _CALM
-        await asyncio.sleep(_CALM_SECONDS)
-        await world.news.wait(request_id, _POLL_SECONDS)
+            yield _event("ended", asked.state, f"{version}:{seen.next_line}")
+        else:
+            yield _CALM
+            await asyncio.sleep(_CALM_SECONDS)
 
 
 async def _inbox(visit: Visit) -> AsyncIterator[str]:

@@ -7,11 +7,10 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 
 from app.core.checklist import SAYABLE
 from app.core.errors import Conflict, NotFound, Refused
-from app.core.lifecycle import GROWING
 from app.core.manager import Action
 from app.flow import evidence, printed
 from app.flow.ask import ask
-from app.store import proofs, requests, services
+from app.store import requests, services
 from app.web import forms
 from app.web.card import Proof, proof_of
 from app.web.deps import SignedIn
@@ -75,8 +74,7 @@ async def one(request: Request, visit: SignedIn, request_id: str) -> Response:
 async def output(visit: SignedIn, request_id: str) -> Response:
     """Give the output as plain text, also while it grows."""
     asked = await requests.load(visit.world.db, request_id)
-    is_over = asked.state not in GROWING
-    lines = await printed.whole(visit.world, asked, is_over=is_over)
+    lines = await printed.whole(visit.world, asked)
     return PlainTextResponse("".join(f"{line}\n" for line in lines))
 
 
@@ -84,11 +82,11 @@ async def _form(
     request: Request, visit: Visit, values: dict[str, str], problems: dict[str, str] | None = None, status: int = 200
 ) -> HTMLResponse:
     registry = await services.registry(visit.world.db)
-    known = await proofs.proofs(visit.world.db)
+    proofs = await services.proofs(visit.world.db)
     chosen = registry.service(values["service"])
     proof: Proof | None = None
-    if chosen and chosen.name in known:
-        proof = proof_of(evidence.read(known[chosen.name].findings_json))
+    if chosen and chosen.name in proofs:
+        proof = proof_of(evidence.read(proofs[chosen.name].findings_json))
     return await render(
         request,
         "requests/new.html",
