@@ -10,22 +10,21 @@ checked without us. One event of it, here on two lines::
 import csv
 import io
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.events import epoch, iso
-from app.store import listing
+from app.store import listing, window
 from app.store.engine import Database
-from app.store.listing import SEARCH_SECONDS, Page
 from app.store.log import body_in
 from app.store.tables import AUDIT, PEOPLE
-from app.store.window import within
+from app.store.window import Page, within
 
-_STREAM_ROWS = 500
 _EQUAL = ("type", "by", "request", "service", "host")
 _COLUMNS = (AUDIT, func.coalesce(PEOPLE.c.name, AUDIT.c.by).label("by_name"))
 # A spreadsheet takes a cell that begins so for a formula and runs it.
@@ -67,16 +66,12 @@ class Entry:
 
 async def page(db: Database, wanted: Filter, before: int | None = None, limit: int = 50) -> Page[Entry]:
     """Return the newest events that fit, below a key. Raises Refused ``too_slow`` for what no index can answer."""
-    async with db.read(seconds=SEARCH_SECONDS) as connection:
-        rows = [_entry(row) for row in await _read(connection, wanted, before, limit + 1)]
-    return Page(tuple(rows[:limit]), rows[limit - 1].seq if len(rows) > limit else None)
+    return await window.page(db, partial(_select, wanted=wanted), _entry, before, limit)
 
 
 async def count(db: Database, wanted: Filter, cap: int = 50) -> int:
     """Return how many fit, at most one more than the cap: more than the cap is shown as "50+"."""
-    async with db.read(seconds=SEARCH_SECONDS) as connection:
-        some = (await _select(connection, wanted, None, [AUDIT.c.seq])).limit(cap + 1).subquery()
-        return int((await connection.scalar(select(func.count()).select_from(some))) or 0)
+    return await window.count(db, partial(_select, wanted=wanted), cap)
 
 
 async def events_as_json_lines(db: Database, wanted: Filter) -> AsyncIterator[str]:
@@ -120,31 +115,17 @@ def _csv(values: Iterable[Any]) -> str:
     return line.getvalue()
 
 
-async def _stream(db: Database, wanted: Filter) -> AsyncIterator[Any]:
-    before: int | None = None
-    async with db.read() as connection:
-        while rows := await _read(connection, wanted, before, _STREAM_ROWS):
-            for row in rows:
-                yield row
-            before = rows[-1].seq
+def _stream(db: Database, wanted: Filter) -> AsyncIterator[Any]:
+    return window.stream(db, partial(_select, wanted=wanted), lambda row: row)
 
 
-async def _read(connection: AsyncConnection, wanted: Filter, before: int | None, limit: int) -> list[Any]:
-    statement = (await _select(connection, wanted, before, _COLUMNS)).limit(limit)
-    return list((await connection.execute(statement)).all())
-
-
-async def _select(
-    connection: AsyncConnection, wanted: Filter, before: int | None, columns: Sequence[Any]
-) -> Select[Any]:
+async def _select(connection: AsyncConnection, wanted: Filter) -> Select[Any]:
     conditions: list[ColumnElement[bool]] = [
         AUDIT.c[name] == getattr(wanted, name) for name in _EQUAL if getattr(wanted, name)
     ]
-    if before is not None:
-        conditions.append(AUDIT.c.seq < before)
     conditions += await within(connection, AUDIT.c.seq, AUDIT.c.at, wanted.since, wanted.until)
     source = AUDIT.outerjoin(PEOPLE, PEOPLE.c.id == AUDIT.c.by)
-    return select(*columns).select_from(source).where(*conditions).order_by(AUDIT.c.seq.desc())
+    return select(*_COLUMNS).select_from(source).where(*conditions).order_by(AUDIT.c.seq.desc())
 
 
 def _entry(row: Any) -> Entry:

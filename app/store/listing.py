@@ -1,37 +1,25 @@
 """Lists of requests: the filters of the history page, a page by key, how many there are, and a stream of all of them.
 
-A page is keyed by the number of the request's first event, never by an offset, so that any page of a million costs
-what the first one does. A word is looked up as a whole word, newest first, never ranked and never as a part of a word.
-A search that still takes too long is stopped, and says so.
+A page is keyed by the number of the request's first event. A word is looked up as a whole word, newest first, never
+ranked and never as a part of a word. A search that still takes too long is stopped, and says so.
 """
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, fields
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core import lifecycle
-from app.store import projection
+from app.store import projection, window
 from app.store.engine import Database
 from app.store.tables import DECISIONS, PEOPLE, REQUESTS, WORDS
-from app.store.window import within
+from app.store.window import Page, within
 
-T = TypeVar("T")
-
-SEARCH_SECONDS = 2.0
-_STREAM_ROWS = 500
 # Below this many rows a word leads the search; above, the other filters do.
 _RARE = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """Some rows, newest first, and the key of the next page (None on the last)."""
-
-    rows: tuple[T, ...]
-    before: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,45 +70,33 @@ _EQUAL = ("service", "host", "requester", "state", "verdict")
 
 async def page(db: Database, wanted: Filter, before: int | None = None, limit: int = 50) -> Page[Row]:
     """Return the newest requests that fit, below a key. Raises Refused ``too_slow`` for what no index can answer."""
-    async with db.read(seconds=SEARCH_SECONDS) as connection:
-        rows = await _read(connection, wanted, before, limit + 1)
-    return Page(rows[:limit], rows[limit - 1].seq if len(rows) > limit else None)
+    return await window.page(db, partial(_select, wanted=wanted), _row, before, limit)
 
 
 async def count(db: Database, wanted: Filter, cap: int = 50) -> int:
     """Return how many fit, at most one more than the cap: more than the cap is shown as "50+"."""
-    async with db.read(seconds=SEARCH_SECONDS) as connection:
-        some = (await _select(connection, wanted, None, [REQUESTS.c.seq])).limit(cap + 1).subquery()
-        return int((await connection.scalar(select(func.count()).select_from(some))) or 0)
+    return await window.count(db, partial(_select, wanted=wanted), cap)
 
 
-async def stream(db: Database, wanted: Filter) -> AsyncIterator[Row]:
+def stream(db: Database, wanted: Filter) -> AsyncIterator[Row]:
     """Yield every request that fits, newest first, as of one moment."""
-    before: int | None = None
-    async with db.read() as connection:
-        while rows := await _read(connection, wanted, before, _STREAM_ROWS):
-            for row in rows:
-                yield row
-            before = rows[-1].seq
+    return window.stream(db, partial(_select, wanted=wanted), _row)
 
 
-async def _read(connection: AsyncConnection, wanted: Filter, before: int | None, limit: int) -> tuple[Row, ...]:
-    statement = (await _select(connection, wanted, before, _COLUMNS)).limit(limit)
-    return tuple(Row(*row) for row in (await connection.execute(statement)).all())
+def _row(row: Any) -> Row:
+    return Row(*row)
 
 
-async def _select(connection: AsyncConnection, wanted: Filter, before: int | None, columns: list[Any]) -> Select[Any]:
+async def _select(connection: AsyncConnection, wanted: Filter) -> Select[Any]:
     conditions: list[ColumnElement[bool]] = [
         REQUESTS.c[name] == getattr(wanted, name) for name in _EQUAL if getattr(wanted, name)
     ]
-    if before is not None:
-        conditions.append(REQUESTS.c.seq < before)
     conditions += await within(connection, REQUESTS.c.seq, REQUESTS.c.asked_at, wanted.since, wanted.until)
     if wanted.approver:
         conditions.append(REQUESTS.c.seq.in_(select(DECISIONS.c.seq).where(DECISIONS.c.person == wanted.approver)))
     conditions += await _words(connection, projection.words_sought(wanted.q))
     source = REQUESTS.outerjoin(PEOPLE, PEOPLE.c.id == REQUESTS.c.requester)
-    return select(*columns).select_from(source).where(*conditions).order_by(REQUESTS.c.seq.desc())
+    return select(*_COLUMNS).select_from(source).where(*conditions).order_by(REQUESTS.c.seq.desc())
 
 
 async def _words(connection: AsyncConnection, words: list[str]) -> list[ColumnElement[bool]]:

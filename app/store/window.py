@@ -1,20 +1,72 @@
-"""A stretch of time as a stretch of the log, so that a week of long ago is found without reading all that came since.
+"""What is read of a long table: a page by key, how many rows there are, a stream of all; and a stretch of time.
 
-The log is in the order of ``seq``, which is nearly that of time. Rows whose time lies well before an earlier row's are
+A page is keyed by ``seq``, never by an offset, so that any page of a million costs what the first one does.
+
+A stretch of time is a stretch of the log, so that a week of long ago is found without reading all that came since. The
+log is in the order of ``seq``, which is nearly that of time. Rows whose time lies well before an earlier row's are
 noted in ``late``; but for those, no row outside the two bounds found here can lie within the time, and those are looked
 at one by one. The time itself is still compared, so the answer is exact whatever the clocks did.
 """
 
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Float, func, select
+from sqlalchemy import ColumnElement, Float, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.events import iso
+from app.store.engine import Database
 from app.store.log import SLACK_SECONDS
 from app.store.tables import LATE
 
+T = TypeVar("T")
+# Selects all that fits, newest first, with its ``seq``; it may ask the database how best to.
+Choose = Callable[[AsyncConnection], Awaitable[Select[Any]]]
+
+_SEARCH_SECONDS = 2.0
+_STREAM_ROWS = 500
 _MARGIN_SECONDS = SLACK_SECONDS + 1.0  # more than rounding to milliseconds could hide
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some rows, newest first, and the key of the next page (None on the last)."""
+
+    rows: tuple[T, ...]
+    before: int | None
+
+
+async def page(db: Database, choose: Choose, make: Callable[[Any], T], before: int | None, limit: int) -> Page[T]:
+    """Return the newest of what fits, below a key. Raises Refused ``too_slow`` for what no index can answer."""
+    async with db.read(seconds=_SEARCH_SECONDS) as connection:
+        rows = await _below(connection, await choose(connection), before, limit + 1)
+    return Page(tuple(make(row) for row in rows[:limit]), rows[limit - 1].seq if len(rows) > limit else None)
+
+
+async def count(db: Database, choose: Choose, cap: int) -> int:
+    """Return how many fit, at most one more than the cap. Raises Refused ``too_slow`` as a page does."""
+    async with db.read(seconds=_SEARCH_SECONDS) as connection:
+        fitting = await choose(connection)
+        some = fitting.with_only_columns(fitting.selected_columns.seq).limit(cap + 1).subquery()
+        return int((await connection.scalar(select(func.count()).select_from(some))) or 0)
+
+
+async def stream(db: Database, choose: Choose, make: Callable[[Any], T]) -> AsyncIterator[T]:
+    """Yield all that fits, newest first, as of one moment."""
+    before: int | None = None
+    async with db.read() as connection:
+        fitting = await choose(connection)
+        while rows := await _below(connection, fitting, before, _STREAM_ROWS):
+            for row in rows:
+                yield make(row)
+            before = rows[-1].seq
+
+
+async def _below(connection: AsyncConnection, fitting: Select[Any], before: int | None, limit: int) -> list[Any]:
+    if before is not None:
+        fitting = fitting.where(fitting.selected_columns.seq < before)
+    return list((await connection.execute(fitting.limit(limit))).all())
 
 
 async def within(

@@ -10,7 +10,7 @@ from app.core.errors import Conflict, NotFound, Refused
 from app.core.manager import Action
 from app.flow import evidence, printed
 from app.flow.ask import ask
-from app.store import requests, services
+from app.store import proofs, requests, services
 from app.web import forms
 from app.web.card import Proof, proof_of
 from app.web.deps import SignedIn
@@ -82,11 +82,11 @@ async def _form(
     request: Request, visit: Visit, values: dict[str, str], problems: dict[str, str] | None = None, status: int = 200
 ) -> HTMLResponse:
     registry = await services.registry(visit.world.db)
-    proofs = await services.proofs(visit.world.db)
+    known = await proofs.proofs(visit.world.db)
     chosen = registry.service(values["service"])
     proof: Proof | None = None
-    if chosen and chosen.name in proofs:
-        proof = proof_of(evidence.read(proofs[chosen.name].findings_json))
+    if chosen and chosen.name in known:
+        proof = proof_of(evidence.read(known[chosen.name].findings_json))
     return await render(
         request,
         "requests/new.html",
