@@ -5,7 +5,7 @@ decides. It reads no clock and no store: the request, the person and the time ar
 approves their own), law 8 (no token approves) and law 9 (an ended or expired request takes no yes).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
@@ -193,22 +193,37 @@ def rule_for(service: Service, host: Host, policies: Iterable[Policy], revision:
 
 def eligibility_refusal(request: Request, person: Person) -> Refused | None:
     """Say why this person can never approve this request, or None where only the moment and the session decide."""
+    if person.human == request.requester_human:
+        return _no("own_request", "You asked for this restart yourself.", _others(request.groups))
+    if refusal := approver_refusal(person, request.groups):
+        return refusal
+    for groups in request.groups:
+        if min(person.groups[group] for group in groups if group in person.groups) > request.asked_at:
+            late = f"{person.name} joined the group after this was asked."
+            return _no("joined_later", late, _others(request.groups))
+    return None
+
+
+def approver_refusal(person: Person, groups: Sequence[Sequence[str]]) -> Refused | None:
+    """Say why this person may approve nothing by a rule of these groups, or None where each request decides.
+
+    Who may is enabled, has the role approver, and is in one group of each set.
+    """
     if not person.is_enabled:
         return _no("disabled", f"{person.name} is disabled.", "An admin can enable the account.")
-    if person.human == request.requester_human:
-        return _no("own_request", "You asked for this restart yourself.", _others(request))
     if Role.APPROVER not in person.roles:
-        return _no("not_approver", f"{person.name} does not have the role approver.", _others(request))
-    if not request.groups:
+        return _no("not_approver", f"{person.name} does not have the role approver.", _others(groups))
+    if not groups:
         return _no("no_policy", "The request's policy names no group, so nobody may approve it.", "Ask again.")
-    for groups in request.groups:
-        joined = [person.groups[group] for group in groups if group in person.groups]
-        if not joined:
-            wanted = " or ".join(groups)
-            return _no("not_in_group", f"{person.name} is not in {wanted}.", _others(request))
-        if min(joined) > request.asked_at:
-            return _no("joined_later", f"{person.name} joined the group after this was asked.", _others(request))
+    for names in groups:
+        if not any(name in person.groups for name in names):
+            return _no("not_in_group", f"{person.name} is not in {' or '.join(names)}.", _others(groups))
     return None
+
+
+def groups_in_words(groups: Sequence[Sequence[str]]) -> str:
+    """Return a rule's groups as a sentence has them after "of"."""
+    return " and of ".join(" or ".join(names) for names in groups)
 
 
 def approval_refusal(
@@ -227,7 +242,7 @@ def approval_refusal(
     if refusal := eligibility_refusal(request, attempt.person):
         return refusal
     if any(attempt.person.human == approval.human for approval in request.approvals):
-        return Conflict("You have approved this already.", code="already_approved", next_step=_others(request))
+        return Conflict("You have approved this already.", code="already_approved", next_step=_others(request.groups))
     if attempt.digest != request.digest:
         return Conflict("The yes names another warrant than this one.", code="digest_differs", next_step=again)
     if attempt.proof is not None:
@@ -246,9 +261,9 @@ def _proof_refusal(request: Request, proof: Proof, now: float) -> Refused | None
         again = "Open the request again, and sign what it shows."
         return Conflict("The signature is over another warrant than this one.", code="other_warrant", next_step=again)
     if proof.usable_at > now:
-        return _no("key_too_new", "This key was enrolled too recently to approve.", _others(request))
+        return _no("key_too_new", "This key was enrolled too recently to approve.", _others(request.groups))
     if any(proof.key == approval.key for approval in request.approvals):
-        return Conflict("This key has signed this already.", code="key_used", next_step=_others(request))
+        return Conflict("This key has signed this already.", code="key_used", next_step=_others(request.groups))
     if proof.kind is Kind.PLAIN:
         enrol = "Enrol a passkey or a security key in Settings, and sign with that."
         return None if request.plain_keys else _no("plain_key", "The policy asks for a key with a touch.", enrol)
@@ -262,6 +277,6 @@ def _no(code: str, message: str, next_step: str) -> Refused:
     return Refused(message, code=code, next_step=next_step)
 
 
-def _others(request: Request) -> str:
-    wanted = " and of ".join(" or ".join(groups) for groups in request.groups)
+def _others(groups: Sequence[Sequence[str]]) -> str:
+    wanted = groups_in_words(groups)
     return f"Someone else who is an approver of {wanted} can decide." if wanted else "Someone else can decide."

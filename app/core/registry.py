@@ -6,12 +6,14 @@ form, API) asks ``problems`` first, so that a contradiction is refused where it 
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from app.core.errors import Refused
 from app.core.level import Level
 from app.core.manager import Manager
-from app.core.policy import Assurance, Policy, policy_problems
+from app.core.policy import Assurance, Policy, Rule, policy_problems, rule_for
 from app.core.service import Host, Problem, Service, host_problems, service_problems
 
 MOST_JUMPS = 5
@@ -81,6 +83,18 @@ def with_entry(registry: Registry, kind: Kind, name: str, entry: Entry | None) -
         services=tuple(sorted((e for e in entries if isinstance(e, Service)), key=lambda e: e.name)),
         policies=tuple(sorted((e for e in entries if isinstance(e, Policy)), key=lambda e: e.name)),
     )
+
+
+def rules(registry: Registry) -> list[Rule]:
+    """Return the rules that hold for the registered services, each once, by name: which policies it is made of."""
+    found: dict[str, Rule] = {}
+    for service in registry.services:
+        host = registry.host(service.host)
+        with suppress(Refused):  # no policy fits: there is no rule
+            if host is not None:
+                rule = rule_for(service, host, registry.policies, registry.revision)
+                found[rule.name] = rule
+    return [found[name] for name in sorted(found)]
 
 
 def problems(registry: Registry, managers: Mapping[str, Manager]) -> list[tuple[Kind, str, Problem]]:

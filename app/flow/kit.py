@@ -14,7 +14,7 @@ from app.core.facts import Facts
 from app.core.judge import judge
 from app.core.level import Level
 from app.core.manager import Action, Command
-from app.core.policy import Kind, Role, Rule, rule_for
+from app.core.policy import Kind, Rule, approver_refusal, rule_for
 from app.core.registry import Registry
 from app.core.service import Host, HttpCheck, JsonCheck, Service, TcpCheck
 from app.core.verdict import Code, Verdict
@@ -215,7 +215,7 @@ async def _signers(
 
 def _of_rule(rule: Rule, accounts: Sequence[Account], keys: Sequence[Credential]) -> Iterator[Signer]:
     """Yield the humans who may approve by a rule, each once, with every address of theirs."""
-    able = [each for each in accounts if _may(each, rule)]
+    able = [each for each in accounts if approver_refusal(each.person, rule.groups) is None]
     for human in dict.fromkeys(each.person.human for each in able):
         own = [each for each in able if each.person.human == human]
         ids = {each.person.id for each in own}
@@ -224,12 +224,6 @@ def _of_rule(rule: Rule, accounts: Sequence[Account], keys: Sequence[Credential]
         if held:
             mails = (*sorted(each.email for each in own), *others)
             yield Signer(mails, tuple(sorted({key.public_key for key in held})))
-
-
-def _may(account: Account, rule: Rule) -> bool:
-    who = account.person
-    in_groups = all(any(group in who.groups for group in groups) for groups in rule.groups)
-    return who.is_enabled and Role.APPROVER in who.roles and bool(rule.groups) and in_groups
 
 
 def _left_out(seen: Mapping[str, _Seen], rules: Mapping[str, Rule | Refused]) -> Iterator[tuple[str, str]]:

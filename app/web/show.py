@@ -14,7 +14,7 @@ from app.core.errors import Refused
 from app.core.events import Event
 from app.core.lifecycle import ACTING, ASKING, ENDED, SETTLED, Request, State
 from app.core.manager import Action
-from app.core.policy import Assurance, Attempt, Person, Role, Via
+from app.core.policy import Assurance, Attempt, Person, Role, Via, groups_in_words
 from app.core.verdict import Answer
 from app.flow import evidence, printed
 from app.flow.checklist import checklist
@@ -201,7 +201,7 @@ async def _view(  # noqa: PLR0917 - what a page is made of
     return View(
         **may,
         approved_words=_approved(request, card),
-        groups=" and of ".join(" or ".join(groups) for groups in request.groups),
+        groups=groups_in_words(request.groups),
         assurance=ASSURANCES[Assurance(request.assurance)] if request.assurance else "",
         a_yes_is=YES[Assurance(request.assurance)] if request.assurance else "",
         yeses=tuple((names.get(yes.person, "somebody"), signed_with(yes), yes.at) for yes in request.approvals),
@@ -277,9 +277,10 @@ def _approved(request: Request, card: Card | None) -> str:
 
 def _what_next(request: Request) -> str:
     if request.state is State.WAITING:
-        wanted = " and of ".join(" or ".join(groups) for groups in request.groups)
         missing = request.approvers - len(request.approvals)
-        return f"{missing} of {wanted} {'approves' if missing == 1 else 'approve'}, or one denies"
+        return (
+            f"{missing} of {groups_in_words(request.groups)} {'approves' if missing == 1 else 'approve'}, or one denies"
+        )
     if request.is_by_hand and request.state is State.RUNNING:
         return "Whoever restarts it says that it is done, or the time for it runs out"
     return _NEXT.get(request.state, "")

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.core.errors import NotFound, Refused
-from app.core.policy import Person, Policy, Role
+from app.core.policy import Person, Role, Rule, approver_refusal, groups_in_words
+from app.core.registry import rules
 from app.flow import people as flow
 from app.statuses import status_of
 from app.store import people, services
@@ -31,15 +32,20 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Able:
-    """Who could approve under one policy."""
+    """Who could approve by one rule."""
 
-    policy: Policy
+    rule: Rule
     people: tuple[Person, ...]
 
     @property
+    def groups(self) -> str:
+        """The groups that the rule names, in words."""
+        return groups_in_words(self.rule.groups)
+
+    @property
     def is_enough(self) -> bool:
-        """Whether there are as many as the policy asks for, and one to spare for a request of their own."""
-        return len({person.human for person in self.people}) > self.policy.approvers
+        """Whether there are as many as the rule asks for, and one to spare for a request of their own."""
+        return len({person.human for person in self.people}) > self.rule.approvers
 
 
 @router.get("/people")
@@ -142,20 +148,15 @@ async def _list(
         status,
         keyring=await keyring(visit, site.place),
         everyone=everyone,
-        able=[Able(policy, _able(policy, everyone)) for policy in registry.policies],
+        able=[Able(rule, _able(rule, everyone)) for rule in rules(registry)],
         roles=ROLES,
         values=values,
         problems=problems or {},
     )
 
 
-def _able(policy: Policy, everyone: list[Account]) -> tuple[Person, ...]:
-    people_ = [account.person for account in everyone]
-    return tuple(
-        each
-        for each in people_
-        if each.is_enabled and Role.APPROVER in each.roles and set(each.groups) & set(policy.groups)
-    )
+def _able(rule: Rule, everyone: list[Account]) -> tuple[Person, ...]:
+    return tuple(each.person for each in everyone if approver_refusal(each.person, rule.groups) is None)
 
 
 async def _one(

@@ -6,13 +6,16 @@ from typing import Any
 import httpx
 import pytest
 
-from app.core.policy import Role
+from app.core.policy import Policy, Role
+from app.core.registry import difference, with_entry
+from app.flow.ids import new_id
 from app.flow.people import setup_link
 from app.flow.ports import Limits, News, World
-from app.store import people
+from app.store import people, services
 from tests.integration.databases import Databases
 from tests.integration.web.conftest import BASE, Browser, Clock, Dark, application
 from tests.integration.web.seed import PASSWORD, Seed
+from tests.integration.web.test_pages import words
 
 Make = Callable[..., Any]
 
@@ -33,6 +36,28 @@ async def test_an_admin_adds_a_person_who_can_sign_in(browser: Make, world: Worl
     assert set(gil.person.groups) == {"lab-team", "net-team"}
     assert "Bo Approver, Cy Approver, Gil" in (await rae.get("/people")).text
     assert (await (await browser()).sign_in("gil")).status_code == 303
+
+
+@pytest.mark.law(7)
+async def test_who_could_approve_is_told_by_the_rules_that_the_guard_keeps(
+    browser: Make, world: World, seed: Seed
+) -> None:
+    before = await services.registry(world.db)
+    stricter = Policy(service="tftp", groups=("net-team",))
+    changes = difference(before, with_entry(before, "policy", stricter.name, stricter))
+    now = world.clock.now()
+    await services.apply(world.db, changes, by="operator", at=now, event_id=new_id(now), base_revision=before.revision)
+    rae = await browser("root")
+    form = {"name": "Gil", "email": "gil@example.org", "password": PASSWORD, "role.approver": "yes"}
+    assert (await rae.post("/people", {**form, "groups": "lab-team, net-team"})).status_code == 303
+    form |= {"name": "Hal", "email": "hal@example.org"}
+    assert (await rae.post("/people", {**form, "groups": "net-team"})).status_code == 303
+    table = words((await rae.get("/people")).text).split("Could approve now")[1].split("Add a person")[0].strip()
+    assert table == (
+        "production 1 of lab-team Bo Approver, Cy Approver, Gil"
+        " production+service:tftp 1 of lab-team and of net-team Gil"
+        " Too few nobody approves their own; add one more"
+    )
 
 
 @pytest.mark.parametrize(

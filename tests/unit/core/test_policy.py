@@ -17,6 +17,7 @@ from app.core.policy import (
     Role,
     Via,
     approval_refusal,
+    approver_refusal,
     eligibility_refusal,
     lowered,
     policy_problems,
@@ -158,6 +159,28 @@ def test_the_page_that_says_who_could_approve_asks_the_same_rules_as_the_guard()
         eligible = eligibility_refusal(WAITING, person_of)
         assert eligible is not None
         assert refusal(attempt=replace(BO, person=person_of)) == eligible.code
+
+
+@pytest.mark.law(7)
+@pytest.mark.parametrize(
+    ("code", "groups", "changes"),
+    [
+        (None, (("lab-team", "night-team"),), {}),
+        (None, (("lab-team",), ("network-team",)), {"groups": dict.fromkeys(("lab-team", "network-team"), ASKED_AT)}),
+        ("disabled", (("lab-team",),), {"is_enabled": False}),
+        ("not_approver", (("lab-team",),), {"roles": frozenset(Role) - {Role.APPROVER}}),
+        ("not_in_group", (("lab-team",), ("network-team",)), {}),
+        ("not_in_group", (("lab-team",), ()), {}),
+        ("no_policy", (), {}),
+    ],
+)
+def test_who_may_approve_by_a_rule_is_in_one_group_of_each_of_its_sets(
+    code: str | None, groups: tuple[tuple[str, ...], ...], changes: dict[str, Any]
+) -> None:
+    of_a_rule = approver_refusal(person(**changes), groups)
+    of_a_request = eligibility_refusal(replace(WAITING, groups=groups), person(**changes))
+    for refused in (of_a_rule, of_a_request):
+        assert (refused.code if refused else None) == code
 
 
 PRODUCTION = Policy(environment="production", groups=("lab-team",))

@@ -7,7 +7,7 @@ import pytest
 
 from app.core.level import Level
 from app.core.policy import Assurance, Policy
-from app.core.registry import Change, Registry, difference, problems, with_entry
+from app.core.registry import Change, Registry, difference, problems, rules, with_entry
 from app.core.service import Host, Service
 from app.managers import MANAGERS
 from tests.unit.core.samples import HOST, SERVICE
@@ -34,6 +34,20 @@ def test_a_plain_registry_has_no_problem() -> None:
     assert REGISTRY.service("other") == OTHER
     assert REGISTRY.services_on("alpha") == (OTHER, SERVICE)
     assert REGISTRY.services_on("bastion") == ()
+
+
+def test_each_rule_of_a_registered_service_is_there_once_and_no_other() -> None:
+    special = Policy(service="pypnm-gui", groups=("network-team",))
+    elsewhere = Policy(environment="staging", groups=("lab-team",))
+    unruled = replace(SERVICE, name="unruled", host="beta")
+    beta = replace(HOST, name="beta", environment="lab")
+    registry = Registry((HOST, beta), (OTHER, replace(OTHER, name="third"), SERVICE, unruled), (POLICY,), 7)
+    assert [each.name for each in rules(registry)] == ["production"]
+    found = rules(replace(registry, policies=(elsewhere, POLICY, special)))
+    assert [(each.name, each.groups) for each in found] == [
+        ("production", (("lab-team",),)),
+        ("production+service:pypnm-gui", (("lab-team",), ("network-team",))),
+    ]
 
 
 @pytest.mark.threat("K5")
