@@ -115,15 +115,22 @@ async def insist(world: World, who: Person, request_id: str, reason: str) -> Req
     """Take the requester's stronger reason where the host shows no sign that a restart is called for."""
     reason = words(reason, "reason", REASON_BYTES)
     request = await requests.load(world.db, request_id)
+    if refusal := insist_refusal(request, who):
+        raise refusal
+    text = salted(reason)
+    event = Insisted(**stamp(world.clock.now(), who.id), reason_text=text.commitment)
+    return await record(world, request, event, (text,))
+
+
+def insist_refusal(request: Request, who: Person) -> Refused | None:
+    """Say why this person cannot add a reason to this request, or None where they can while it waits."""
     if who.human != request.requester_human:
-        raise Refused(
+        return Refused(
             "Only who asked can add a reason.",
             code="not_requester",
             next_step="Ask them, or make a request of your own.",
         )
-    text = salted(reason)
-    event = Insisted(**stamp(world.clock.now(), who.id), reason_text=text.commitment)
-    return await record(world, request, event, (text,))
+    return None
 
 
 def _known(action: str, said: Sequence[str]) -> None:

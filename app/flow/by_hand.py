@@ -31,16 +31,23 @@ async def hand_over(world: World, request: Request) -> Request:
 async def say_done(world: World, who: Person, request_id: str) -> Request:
     """Take the word of the person who restarted it."""
     request = await requests.load(world.db, request_id)
+    if refusal := done_refusal(request, who):
+        raise refusal
+    event = RunEnded(**stamp(world.clock.now(), who.id), exit_status=None, how="by hand", output_text="")
+    return await record(world, request, event)
+
+
+def done_refusal(request: Request, who: Person) -> Refused | None:
+    """Say why this person's word that it is done does not count, or None where it does."""
     if not request.is_by_hand or request.state is not State.RUNNING:
-        raise Refused(
+        return Refused(
             "Nobody is restarting this by hand now.",
             code="not_by_hand",
             next_step="Open the request: it shows its state.",
         )
     if not who.roles & {Role.REQUESTER, Role.APPROVER}:
-        raise Refused("You take no part in restarts.", code="not_requester", next_step="Ask whoever restarted it.")
-    event = RunEnded(**stamp(world.clock.now(), who.id), exit_status=None, how="by hand", output_text="")
-    return await record(world, request, event)
+        return Refused("You take no part in restarts.", code="not_requester", next_step="Ask whoever restarted it.")
+    return None
 
 
 def is_overdue(request: Request, now: float, most_seconds: float) -> bool:

@@ -62,19 +62,26 @@ async def deny(world: World, who: Person, via: Via, request_id: str, *, digest: 
 async def cancel(world: World, who: Person, request_id: str) -> Request:
     """Take a request back before it runs: the requester may, and an admin."""
     request = await requests.load(world.db, request_id)
+    if refusal := cancel_refusal(request, who):
+        raise refusal
+    return await record(world, request, Cancelled(**stamp(world.clock.now(), who.id)))
+
+
+def cancel_refusal(request: Request, who: Person) -> Refused | None:
+    """Say why this person cannot take this request back, or None where they can."""
     if who.human != request.requester_human and Role.ADMIN not in who.roles:
-        raise Refused(
+        return Refused(
             "Only who asked, or an admin, can cancel this.",
             code="not_requester",
             next_step="An approver can deny it instead.",
         )
     if request.state not in ASKING:
-        raise Conflict(
+        return Conflict(
             f"This request is {request.state}; it can no longer be cancelled.",
             code="too_late",
             next_step="Nothing needs to be done; its page shows how it ended.",
         )
-    return await record(world, request, Cancelled(**stamp(world.clock.now(), who.id)))
+    return None
 
 
 async def could_approve(world: World, request: Request) -> list[tuple[Account, Refused | None]]:

@@ -18,11 +18,12 @@ _MAY_FREEZE = frozenset({Role.APPROVER, Role.EDITOR, Role.ADMIN})
 
 async def freeze(world: World, who: Person, scope: str, reason: str) -> None:
     """Stop every run within a scope (``all``, ``environment:NAME`` or ``host:NAME``) from now on."""
+    _check(who, scope)
     now = world.clock.now()
     await freezes.freeze(
         world.db,
-        _scope(scope),
-        by=_may(who).id,
+        scope,
+        by=who.id,
         at=now,
         reason=words(reason, "reason", REASON_BYTES),
         event_id=new_id(now),
@@ -31,11 +32,12 @@ async def freeze(world: World, who: Person, scope: str, reason: str) -> None:
 
 async def release(world: World, who: Person, scope: str, reason: str) -> None:
     """Let runs within a scope go on. Needs a reason, which is logged."""
+    _check(who, scope)
     now = world.clock.now()
     await freezes.release(
         world.db,
-        _scope(scope),
-        by=_may(who).id,
+        scope,
+        by=who.id,
         at=now,
         reason=words(reason, "reason", REASON_BYTES),
         event_id=new_id(now),
@@ -43,17 +45,19 @@ async def release(world: World, who: Person, scope: str, reason: str) -> None:
     world.news.tell("work")
 
 
-def _may(who: Person) -> Person:
+def freeze_refusal(who: Person) -> Refused | None:
+    """Say why this person may use the freeze neither way, or None where they may."""
     if not who.is_enabled or not who.roles & _MAY_FREEZE:
-        raise Refused(
+        return Refused(
             f"{who.name} may not use the freeze.", code="may_not_freeze", next_step="An approver, editor or admin can."
         )
-    return who
+    return None
 
 
-def _scope(scope: str) -> str:
+def _check(who: Person, scope: str) -> None:
+    if refusal := freeze_refusal(who):
+        raise refusal
     if not _SCOPE.fullmatch(scope):
         raise Refused(
             f"{scope[:60]!r} is no scope.", code="bad_scope", next_step="Use all, environment:NAME or host:NAME."
         )
-    return scope

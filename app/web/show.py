@@ -1,7 +1,7 @@
 """The page of one request: everything on it, gathered once, for whoever looks.
 
 It decides nothing: whether this person may approve is asked of the guard, and its own sentence is shown where they
-may not."""
+may not. What else they may do is asked of the flow, which refuses it by the same functions."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,8 +17,10 @@ from app.core.manager import Action
 from app.core.policy import Assurance, Attempt, Person, Role, Via, groups_in_words
 from app.core.verdict import Answer
 from app.flow import evidence, printed
+from app.flow.ask import insist_refusal
+from app.flow.by_hand import done_refusal
 from app.flow.checklist import checklist
-from app.flow.decide import could_approve, refusal_for
+from app.flow.decide import cancel_refusal, could_approve, refusal_for
 from app.flow.evidence import Touched
 from app.identity.passkeys import Place
 from app.managers import MANAGERS
@@ -192,9 +194,8 @@ async def _view(  # noqa: PLR0917 - what a page is made of
     is_handed_over = request.is_by_hand and request.state is State.RUNNING
     is_waiting = request.state is State.WAITING
     may: dict[str, Any] = await _deciding(visit, place, request, card) if is_waiting and card else {}
-    is_own = person.human == request.requester_human
-    is_asking = request.state in ASKING
     needs_reason = before is not None and before.need.answer is Answer.NOT_NEEDED and not request.insisted_text
+    may_insist = is_waiting and needs_reason and insist_refusal(request, person) is None
     proved = (await proofs.proofs(visit.world.db)).get(request.service)
     is_newer = proved is not None and before is not None and proved.seen.proved_at > before.taken_at + 1
     took = request.changed_at - request.started_at if request.started_at else 0.0
@@ -205,17 +206,17 @@ async def _view(  # noqa: PLR0917 - what a page is made of
         assurance=ASSURANCES[Assurance(request.assurance)] if request.assurance else "",
         a_yes_is=YES[Assurance(request.assurance)] if request.assurance else "",
         yeses=tuple((names.get(yes.person, "somebody"), signed_with(yes), yes.at) for yes in request.approvals),
-        may_cancel=is_asking and (is_own or Role.ADMIN in person.roles),
-        may_insist=is_own and needs_reason and request.state is State.WAITING,
-        may_say_done=is_handed_over and bool(person.roles & {Role.REQUESTER, Role.APPROVER}),
+        may_cancel=cancel_refusal(request, person) is None,
+        may_insist=may_insist,
+        may_say_done=done_refusal(request, person) is None,
         by_hand=names.get(request.by_hand_of or request.requester, "somebody") if is_handed_over else "",
         may_edit=Role.EDITOR in person.roles,
         may_ask=Role.REQUESTER in person.roles,
         is_live=request.state not in ENDED,
         # Without JavaScript a page reloads by itself, except under somebody who is writing on it.
-        refreshes=request.state not in ENDED and not may.get("may_decide") and not (is_own and needs_reason),
+        refreshes=request.state not in ENDED and not may.get("may_decide") and not may_insist,
         what_next=_what_next(request),
-        proved_again_at=proved.seen.proved_at if proved and is_newer and request.state is State.WAITING else None,
+        proved_again_at=proved.seen.proved_at if proved and is_newer and is_waiting else None,
         run_took=span(took) if request.state in SETTLED else "",
         main_before=_main(before),
         main_after=_main(after),

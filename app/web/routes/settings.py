@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.core.errors import Refused
-from app.core.policy import Role
 from app.flow import freeze as switch
 from app.flow.people import prove_again, set_password, sign_in
 from app.store import freezes, people, services, sessions, tokens
@@ -18,7 +17,6 @@ from app.web.routes.session import address_of, enter_with
 
 router = APIRouter()
 _YEAR = 365 * 86_400
-MAY_FREEZE = frozenset({Role.APPROVER, Role.EDITOR, Role.ADMIN})
 
 
 @router.get("/settings")
@@ -118,7 +116,7 @@ async def show(
         base_url=site.base_url,
         frozen=[(each, scope_words(each.scope)) for each in await freezes.current(db)],
         scopes=scopes,
-        may_freeze=bool(visit.person.roles & MAY_FREEZE),
+        may_freeze=switch.freeze_refusal(visit.person) is None,
         account=await people.by_id(db, visit.person.id),
         tokens=await tokens.of_person(db, visit.person.id),
         themes=THEMES,

@@ -162,6 +162,11 @@ async def test_a_page_that_waits_reloads_itself_without_javascript_but_not_under
     assert refresh not in (await (await browser("bo")).get(f"/requests/{waiting.id}")).text
     blocked = await seed.block(await seed.ask(service="pypnm-api"))
     assert refresh not in (await (await browser("odo")).get(f"/requests/{blocked.id}")).text
+    ada = await browser("ada")
+    calm = await seed.waiting(service="tftp", need=Answer.NOT_NEEDED)
+    assert refresh not in (await ada.get(f"/requests/{calm.id}")).text  # there is a field for a stronger reason
+    await seed.approve(calm)
+    assert refresh in (await ada.get(f"/requests/{calm.id}")).text
 
 
 async def test_asking_keeps_what_was_typed_and_says_what_does_not_fit(browser: Make, seed: Seed) -> None:
