@@ -16,7 +16,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
 from app.core.errors import Refused
-from app.core.policy import Person, Role
+from app.core.policy import Person, Role, Scope
 from app.flow.ports import World
 from app.store import tokens
 
@@ -42,7 +42,7 @@ class Caller:
         return await tokens.owner_of(self.world.db, self.secret) is not None
 
 
-def _caller(scope: str) -> Callable[..., Awaitable[Caller]]:
+def _caller(scope: Scope) -> Callable[..., Awaitable[Caller]]:
     async def caller(
         request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
     ) -> Caller:
@@ -113,5 +113,5 @@ def _sent_twice(name: str) -> Refused:
     return Refused(f"{name[:60]!r} was sent twice.", code="sent_twice", next_step="Send each field once.")
 
 
-Reader = Annotated[Caller, Depends(_caller("read"))]
-Asker = Annotated[Caller, Depends(_caller("ask"))]
+Reader = Annotated[Caller, Depends(_caller(Scope.READ))]
+Asker = Annotated[Caller, Depends(_caller(Scope.ASK))]

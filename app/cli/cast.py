@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app.cli import claims
 from app.cli.fleet import Fleet
 from app.cli.user import made_password
-from app.core.policy import Role
+from app.core.policy import Role, Scope
 from app.flow import people, prove
 from app.flow import registry as changing
 from app.flow.ports import World
@@ -46,7 +46,7 @@ async def prepare(world: World, fleet: Fleet) -> Cast:
     for host in registry.hosts:
         for seen in await prove.look_all(world, registry, host.name):
             await prove.remember(world, seen)
-    token = await people.create_token(world, ada.person, "the engineer's script", ("ask", "read"))
+    token = await people.create_token(world, ada.person, "the engineer's script", Scope)
     return Cast(engineer, approver, auditor, token)
 
 

@@ -1,24 +1,17 @@
 """Tokens of scripts and agents. They ask and read; none approves (law 8)."""
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from app.cli.answers import Answer, As, AsJson, acting, answer
 from app.core.events import iso
+from app.core.policy import Scope
 from app.flow import people as flow
 from app.flow.ports import World
 from app.store import tokens
 
 app = typer.Typer(help="Tokens: for scripts and agents, which ask and read, and never approve.", no_args_is_help=True)
-
-
-class Scope(StrEnum):
-    """What a token may do."""
-
-    ASK = "ask"
-    READ = "read"
 
 
 @app.command("create")

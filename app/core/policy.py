@@ -41,6 +41,13 @@ class Via(StrEnum):
     SIGNATURE = "signature"
 
 
+class Scope(StrEnum):
+    """What a token may do for its owner. There is none that approves."""
+
+    ASK = "ask"
+    READ = "read"
+
+
 class Kind(StrEnum):
     """What holds the key that a yes is signed with. Nobody has to touch a plain one."""
 

@@ -7,12 +7,13 @@ import re
 
 from app.core.errors import Refused
 from app.core.policy import Person, Role
+from app.core.service import NAME
 from app.flow.ask import REASON_BYTES, words
 from app.flow.ids import new_id
 from app.flow.ports import World
 from app.store import freezes
 
-_SCOPE = re.compile(r"all|(environment|host):[a-z0-9-]{1,40}")
+_SCOPE = re.compile(rf"all|(environment|host):{NAME.pattern}")
 _MAY_FREEZE = frozenset({Role.APPROVER, Role.EDITOR, Role.ADMIN})
 
 

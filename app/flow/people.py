@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from app.core.errors import Refused
-from app.core.policy import Person, Role
+from app.core.policy import Person, Role, Scope
 from app.core.service import NAME
 from app.flow.ids import new_id
 from app.flow.ports import World
@@ -19,7 +19,6 @@ from app.store.people import Account
 from app.store.secret import new_secret
 
 SHORTEST_PASSWORD = 12
-SCOPES = frozenset({"ask", "read"})
 _EMAIL = re.compile(r"[!-?A-~]{1,64}(?:@[A-Za-z0-9.-]{1,190})?")
 
 
@@ -80,8 +79,8 @@ async def create_token(world: World, by: Person, name: str, scopes: Iterable[str
     """Make a token of one's own, for a script or an agent, and return its secret, which is shown only now."""
     now = world.clock.now()
     wanted = frozenset(scopes)
-    if not wanted or not wanted <= SCOPES:
-        raise Refused("A token may ask or read.", code="bad_scope", next_step="Choose ask, read, or both.")
+    if not wanted or not wanted <= frozenset(Scope):
+        raise Refused("A token may ask or read.", code="bad_token_scope", next_step="Choose ask, read, or both.")
     if not 0 < len(name.strip()) <= 100:
         raise Refused("The token has no name.", code="no_name", next_step="Name what will use it.")
     return await tokens.create(

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from app.core.errors import Refused
+from app.core.policy import Scope
 from app.flow import people as flow
 from app.web import forms
 from app.web.deps import SignedIn
@@ -15,12 +16,13 @@ router = APIRouter()
 @router.post("/settings/tokens")
 async def create(request: Request, visit: SignedIn) -> Response:
     """Make a token and show its secret, this once."""
-    values = await forms.read(request, "name", csrf=visit.session.csrf, optional=("scope.ask", "scope.read"))
-    scopes = [scope for scope in ("ask", "read") if values[f"scope.{scope}"] == "yes"]
+    ticks = tuple(f"scope.{scope}" for scope in Scope)
+    values = await forms.read(request, "name", csrf=visit.session.csrf, optional=ticks)
+    scopes = [scope for scope, tick in zip(Scope, ticks, strict=True) if values[tick] == "yes"]
     try:
         secret = await flow.create_token(visit.world, visit.person, values["name"], scopes)
     except Refused as error:
-        fields = {"bad_scope": "scope.ask", "no_name": "name"}
+        fields = {"bad_token_scope": "scope.ask", "no_name": "name"}
         if error.code not in fields:
             raise
         problems = {fields[error.code]: f"{error.message} {error.next_step}"}

@@ -278,3 +278,11 @@ async def test_only_some_may_freeze(stage: Stage) -> None:
     odo = await stage.add("odo", roles=frozenset({Role.AUDITOR}), groups=())
     with pytest.raises(Refused, match="may not use the freeze"):
         await freeze.freeze(stage.world, odo, "all", "Why not.")
+
+
+@pytest.mark.parametrize("scope", ["", "everything", "host:", "host:-", "host:a b", "service:x", "all:x", "host:Alpha"])
+async def test_what_is_no_scope_is_neither_frozen_nor_released(stage: Stage, scope: str) -> None:
+    for switch in (freeze.freeze, freeze.release):
+        with pytest.raises(Refused) as refused:
+            await switch(stage.world, stage.who["cy"], scope, "An incident.")
+        assert refused.value.code == "bad_scope"

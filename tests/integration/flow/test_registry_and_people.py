@@ -8,7 +8,7 @@ from app.core.errors import Conflict, Refused
 from app.core.policy import Person, Role
 from app.core.registry import Registry, with_entry
 from app.flow import discover, people, registry
-from app.store import services, sessions
+from app.store import services, sessions, tokens
 from app.store.verify import verify
 from tests.integration.flow.conftest import PATH, Stage
 
@@ -127,6 +127,16 @@ async def test_a_password_change_ends_every_session(stage: Stage) -> None:
     secret = await people.sign_in(stage.world, "di@example.org", PASSWORD, "10.0.0.1")
     await people.set_password(stage.world, account.person, account.person.id, "another good sentence")
     assert await sessions.person_of(stage.db, secret, stage.clock.now()) is None
+
+
+@pytest.mark.law(8)
+@pytest.mark.parametrize("scopes", [[], ["approve"], ["ask", "approve"], ["Ask"]])
+async def test_a_token_asks_or_reads_and_there_is_no_scope_besides(stage: Stage, scopes: list[str]) -> None:
+    ada = stage.who["ada"]
+    with pytest.raises(Refused) as caught:
+        await people.create_token(stage.world, ada, "ci", scopes)
+    assert caught.value.code == "bad_token_scope"
+    assert await tokens.of_person(stage.db, ada.id) == []
 
 
 async def test_the_last_admin_cannot_be_locked_out(stage: Stage) -> None:
