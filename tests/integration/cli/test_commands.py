@@ -157,6 +157,8 @@ def test_discover_and_scan_could_not_tell_where_nothing_answers(people: Command)
 
 def test_a_freeze_is_set_listed_and_released_with_reasons(people: Command) -> None:
     by = {"ASKFIRST_AS": "bo@example.org"}
+    assert people("freeze", "on", "--scope", "host:alpha", "--reason", "maintenance", **by).exit_code == 2
+    people("registry", "apply", write(people, REGISTRY), **AS_ED)
     assert people("freeze", "on", "--scope", "host:alpha", "--reason", "maintenance", **by).exit_code == 0
     (listed,) = people.json("freeze", "list")
     assert (listed["scope"], listed["by"], listed["reason"]) == ("host:alpha", "Bo", "maintenance")

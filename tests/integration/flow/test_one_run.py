@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.core.errors import Refused
+from app.core.errors import NotFound, Refused
 from app.core.events import RunStarted
 from app.core.level import Level
 from app.core.lifecycle import Request, State
@@ -17,9 +17,10 @@ from app.core.policy import Role
 from app.core.run import SPENT, Exited, Progress, Refusal
 from app.core.service import Host
 from app.flow import execute, freeze
+from app.flow.ids import new_id
 from app.flow.ports import World
 from app.flow.worker import Worker
-from app.store import leases, requests
+from app.store import freezes, leases, requests
 from app.store.tables import AUDIT
 from app.store.verify import verify
 from tests.fakes.cut import Cut
@@ -81,7 +82,8 @@ async def test_a_freeze_holds_what_is_approved_and_a_release_lets_it_go(stage: S
 
 async def test_a_freeze_of_another_host_holds_nothing(stage: Stage) -> None:
     approved = await stage.approve(await stage.waiting())
-    await freeze.freeze(stage.world, stage.who["cy"], "host:beta", "An incident.")
+    now = stage.clock.now()
+    await freezes.freeze(stage.db, "host:beta", by="cy", at=now, reason="An incident.", event_id=new_id(now))
     assert (await stage.work(approved)).state is State.SUCCEEDED
 
 
@@ -286,3 +288,13 @@ async def test_what_is_no_scope_is_neither_frozen_nor_released(stage: Stage, sco
         with pytest.raises(Refused) as refused:
             await switch(stage.world, stage.who["cy"], scope, "An incident.")
         assert refused.value.code == "bad_scope"
+
+
+@pytest.mark.parametrize(
+    ("scope", "there"), [("host:alhpa", "It has alpha"), ("environment:producton", "It has production")]
+)
+async def test_a_slip_of_the_pen_freezes_nothing_and_is_told(stage: Stage, scope: str, there: str) -> None:
+    with pytest.raises(NotFound, match="nothing was frozen") as refused:
+        await freeze.freeze(stage.world, stage.who["cy"], scope, "An incident.")
+    assert refused.value.next_step.startswith(there)
+    assert not await freezes.current(stage.db)
