@@ -29,7 +29,7 @@ from app.ssh.gate import SshHosts
 from app.ssh.keys import ensure_key
 from app.ssh.signer import SocketSigner
 from app.ssh.vault import Place, VaultSigner
-from app.store.engine import lock_for_serving, open_database
+from app.store.engine import lock_for_serving, open_database, require_made
 from app.web.health import router as health_router
 from app.web.setup import install as install_pages
 
@@ -56,13 +56,17 @@ class Wiring:
         return Settings()
 
     @contextlib.asynccontextmanager
-    async def open_world(self, settings: Settings | None = None) -> AsyncIterator[World]:
-        """Open the database and the SSH side, and close both at the end."""
+    async def open_world(
+        self, settings: Settings | None = None, *, make: bool = False, upgrade: bool = False
+    ) -> AsyncIterator[World]:
+        """Open the database and the SSH side, and close both at the end; for the rest see ``open_database``."""
         settings = settings or self.settings
+        if not make:
+            require_made(settings.database_url)  # before a folder or a key is made for nobody
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         assert settings.ssh_key is not None  # noqa: S101 - Settings fills it
         ensure_key(settings.ssh_key)
-        db = await open_database(settings.database_url)
+        db = await open_database(settings.database_url, make=make, upgrade=upgrade)
         hosts = SshHosts(
             settings.ssh_key,
             answer_seconds=settings.probe_timeout_seconds,
@@ -128,7 +132,7 @@ def create_app(wiring: Wiring | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with lock_for_serving(settings.database_url):
             anchor = (settings.anchor_file, settings.anchor_every)
-            async with wiring.open_world() as world, anchored(world, *anchor):
+            async with wiring.open_world(make=True, upgrade=True) as world, anchored(world, *anchor):
                 app.state.world = world
                 async with replica(world, settings.database_url, works=settings.role != "web") as worker:
                     app.state.worker = worker

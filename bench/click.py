@@ -86,9 +86,11 @@ class TimedWiring(Wiring):
         self.__dict__["settings"] = settings
 
     @asynccontextmanager
-    async def open_world(self, settings: Settings | None = None) -> AsyncIterator[World]:
+    async def open_world(
+        self, settings: Settings | None = None, *, make: bool = False, upgrade: bool = False
+    ) -> AsyncIterator[World]:
         """Open the world, and put the timed hosts into it."""
-        async with super().open_world(settings) as world:
+        async with super().open_world(settings, make=make, upgrade=upgrade) as world:
             assert self.settings.ssh_key is not None
             hosts = TimedHosts(self.settings.ssh_key)
             yield replace(world, hosts=hosts)

@@ -60,8 +60,10 @@ class Wiring(Protocol):
     def settings(self) -> Settings:
         """The settings of this installation."""
 
-    def open_world(self, settings: Settings | None = None) -> AbstractAsyncContextManager[World]:
-        """Open the database and the SSH side."""
+    def open_world(
+        self, settings: Settings | None = None, *, make: bool = False, upgrade: bool = False
+    ) -> AbstractAsyncContextManager[World]:
+        """Open the database and the SSH side. A database is made, or brought to this version, only if it is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +90,12 @@ As = Annotated[
 Act = Callable[[World], Awaitable[Answer]]
 
 
-def answer(context: typer.Context, act: Act, *, as_json: bool = False) -> None:
-    """Act on this installation's own database, answer, and exit."""
+def answer(context: typer.Context, act: Act, *, as_json: bool = False, make: bool = False) -> None:
+    """Act on this installation's own database, answer, and exit. Only a first step is allowed to ``make`` one."""
     wiring: Wiring = context.obj
 
     async def run() -> Answer:
-        async with wiring.open_world() as world:
+        async with wiring.open_world(make=make) as world:
             return await act(world)
 
     finish(run, as_json=as_json)

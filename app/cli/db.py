@@ -25,7 +25,7 @@ def upgrade(context: typer.Context, as_json: AsJson = False) -> None:
     async def run() -> Answer:
         settings = wiring.settings
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        db = await open_database(settings.database_url, upgrade=True)
+        db = await open_database(settings.database_url)
         await db.close()
         name = shown(settings.database_url)
         return Answer({"database": name}, (f"{name} is of this version.",))
@@ -102,8 +102,8 @@ def recover(
 
     async def run() -> Answer:
         settings = wiring.settings
-        with lock_for_serving(settings.database_url, alone=True):
-            async with wiring.open_world() as world:
+        async with wiring.open_world() as world:
+            with lock_for_serving(settings.database_url, alone=True):
                 lost = await anchoring.recovered(world.db, settings.anchor_file, reason, world.clock.now())
         return Answer({"lost": lost}, _after(lost))
 

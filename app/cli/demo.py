@@ -63,7 +63,7 @@ async def _demo(wiring: Wiring, *, replay: bool) -> bool:
             ensure_key(settings.ssh_key)
             show(["Starting a small fleet: an SSH server, a supervisord, a service by hand …"])
             async with fleet.up(root / "alpha", settings.ssh_key.with_suffix(".pub")) as machine:
-                async with wiring.open_world(settings) as world:
+                async with wiring.open_world(settings, make=True) as world:
                     cast = await prepare(world, machine)
                 return await _served(wiring, settings, door, machine, cast, replay=replay)
     finally:

@@ -108,7 +108,7 @@ async def _of_the_database(settings: Settings) -> list[Diagnosis]:
         name = dialect.shown(settings.database_url)
         if not dialect.is_made(settings.database_url):
             return [Diagnosis("database", None, f"{name} is not there yet", "`askfirst serve` makes it.")]
-        db = await open_database(settings.database_url, upgrade=False)
+        db = await open_database(settings.database_url, make=False, upgrade=False)
     except AskfirstError as error:
         return [Diagnosis("database", False, error.message, error.next_step)]
     try:

@@ -59,7 +59,7 @@ def apply(
         lines = (*_lines(made.changes), last) if made.changes else ("Nothing to change.",)
         return Answer(data, lines)
 
-    answer(context, act, as_json=as_json)
+    answer(context, act, as_json=as_json, make=True)
 
 
 @app.command("export")

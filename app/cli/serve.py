@@ -44,7 +44,7 @@ def serve(
         settings = wiring.settings
         refuse_open_secrets(settings)
         with lock_for_serving(settings.database_url):
-            async with wiring.open_world() as world:
+            async with wiring.open_world(make=True, upgrade=True) as world:
                 await Anchor(settings.anchor_file).check(world.db)
                 # A new link ends the one before, which a server with pages may have shown.
                 return None if settings.role == "worker" else await setup_link(world, settings.base_url)

@@ -49,7 +49,7 @@ def add(
         lines += [] if from_input else [f"Password, shown this once: {password}"]
         return Answer({**_data(account), **told}, tuple(lines))
 
-    answer(context, act, as_json=as_json)
+    answer(context, act, as_json=as_json, make=True)
 
 
 @app.command("list")

@@ -36,14 +36,14 @@ class Copied:
 async def copy(source: str, target: str) -> Copied:
     """Copy every row of a database with a whole log into one that holds nothing, or leave that as it was.
 
-    Raises Refused ``same_database``, ``already_serving``, ``not_empty`` or ``log_not_whole``, and Broken
-    ``copy_differs`` where what arrived is not what was sent.
+    Raises Refused ``same_database``, ``schema_older``, ``already_serving``, ``not_empty`` or ``log_not_whole``,
+    NotFound ``no_database`` for the first, and Broken ``copy_differs`` where what arrived is not what was sent.
     """
     (from_dialect, from_address), (to_dialect, to_address) = find(source), find(target)
     if from_address == to_address:
         raise Refused("Both are the same database.", code="same_database", next_step="Name another one to copy to.")
-    for url, upgrade in ((source, False), (target, True)):
-        await (await open_database(url, upgrade=upgrade)).close()
+    await (await open_database(source, make=False, upgrade=False)).close()
+    await (await open_database(target)).close()
     origin, end = from_dialect.writer(from_address), to_dialect.writer(to_address)
     try:
         with lock_for_serving(source, alone=True), lock_for_serving(target, alone=True):
@@ -64,8 +64,8 @@ async def snapshot(source: str, target: str) -> Copied:
     Raises what ``copy`` raises, but for ``already_serving``.
     """
     (from_dialect, from_address), (to_dialect, to_address) = find(source), find(target)
-    for url, upgrade in ((source, False), (target, True)):
-        await (await open_database(url, upgrade=upgrade)).close()
+    await (await open_database(source, make=False, upgrade=False)).close()
+    await (await open_database(target)).close()
     origin, end = from_dialect.reader(from_address), to_dialect.writer(to_address)
     try:
         async with origin.begin() as here, end.begin() as there:

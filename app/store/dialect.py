@@ -103,7 +103,7 @@ def of(engine: AsyncEngine) -> Dialect:
     return _BY_NAME[engine.dialect.name]
 
 
-def find(url: str) -> tuple[Dialect, URL]:
+def find(url: str | URL) -> tuple[Dialect, URL]:
     """Return the dialect that a URL names, and the address that it connects to. Raises Refused ``database_url``."""
     try:
         address = make_url(url)
@@ -134,7 +134,7 @@ def is_made(url: str) -> bool:
     return dialect.is_made(address)
 
 
-def shown(url: str) -> str:
+def shown(url: str | URL) -> str:
     """Return a database's URL as it may be shown: without its password."""
     return find(url)[1].render_as_string(hide_password=True)
 

@@ -14,11 +14,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.core.errors import Refused
+from app.core.errors import NotFound, Refused
 from app.store import dialect as dialects
 from app.store import schema
-from app.store.dialect import Dialect, find
+from app.store.dialect import Dialect, find, shown
 from app.store.log import Tx
+from app.store.schema import Found
 from app.store.writer import Writer
 
 T = TypeVar("T")
@@ -88,15 +89,24 @@ async def heard(url: str) -> AsyncGenerator[str, None]:
         raise dialect.explain(error) from error
 
 
-async def open_database(url: str, *, upgrade: bool = True) -> Database:
-    """Open a database and bring its schema to this version.
+async def open_database(url: str, *, make: bool = True, upgrade: bool = True) -> Database:
+    """Open a database, make it where there is none, and bring its schema to this version.
 
-    Raises Refused where it is not ours to open, is newer than this version, or (without ``upgrade``) older.
+    Raises Refused where it is not ours to open, is newer than this version, or (without ``upgrade``) older, and
+    NotFound ``no_database`` (without ``make``) where there is none; then nothing is made.
     """
     dialect, address = find(url)
+    if not make:
+        require_made(url)
     dialect.secure(address)
-    await _prepare(dialect, address, upgrade=upgrade)
+    await _prepare(dialect, address, make=make, upgrade=upgrade)
     return Database(dialect.reader(address), Writer(dialect.writer(address)))
+
+
+def require_made(url: str) -> None:
+    """Raise NotFound ``no_database`` where there cannot be a database."""
+    if not dialects.is_made(url):
+        raise _no_database(url)
 
 
 def lock_for_serving(url: str, *, alone: bool = False) -> AbstractContextManager[None]:
@@ -109,21 +119,37 @@ def lock_for_serving(url: str, *, alone: bool = False) -> AbstractContextManager
     return dialect.serving(address, alone=alone)
 
 
-async def _prepare(dialect: Dialect, address: URL, *, upgrade: bool) -> None:
+async def _prepare(dialect: Dialect, address: URL, *, make: bool, upgrade: bool) -> None:
     engine = dialect.writer(address, foreign_keys=False)
     try:
         async with engine.begin() as connection:
-            if upgrade:
+            if make or upgrade:
                 await dialect.alone(connection)
-                if await connection.run_sync(schema.upgrade):
-                    await dialect.settle_rights(connection)
-            elif not await connection.run_sync(schema.is_current):
-                raise Refused(
-                    "The database is older than this version of Askfirst.",
-                    code="schema_older",
-                    next_step="Make a backup of it, then run `askfirst db upgrade`.",
-                )
+            found = await connection.run_sync(schema.found)
+            if found is Found.NOTHING and not make:
+                raise _no_database(address)
+            if found is Found.OLDER and not upgrade:
+                raise _older(address)
+            if found is not Found.CURRENT:
+                await connection.run_sync(schema.move, "head")
+                await dialect.settle_rights(connection)
     except DBAPIError as error:
         raise dialect.explain(error) from error
     finally:
         await engine.dispose()
+
+
+def _no_database(url: str | URL) -> NotFound:
+    return NotFound(
+        f"There is no database of Askfirst at {shown(url)}.",
+        code="no_database",
+        next_step="Set ASKFIRST_DATA_DIR and ASKFIRST_DATABASE_URL as the server has them, or start it there once.",
+    )
+
+
+def _older(url: str | URL) -> Refused:
+    return Refused(
+        f"The database {shown(url)} is older than this version of Askfirst.",
+        code="schema_older",
+        next_step="Make a backup with the version that wrote it, then run `askfirst db upgrade`.",
+    )

@@ -4,6 +4,8 @@ There is no ``alembic.ini``: the folder is found by ``app.paths``. All migration
 that a database is never left half-way.
 """
 
+from enum import Enum
+
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -14,15 +16,12 @@ from app.core.errors import Refused
 from app.paths import MIGRATIONS
 
 
-def upgrade(connection: Connection) -> bool:
-    """Bring the tables to this version, and say whether anything was to do.
+class Found(Enum):
+    """What there is of our tables."""
 
-    Raises Refused where they are newer than this version knows.
-    """
-    if is_current(connection):
-        return False
-    move(connection, "head")
-    return True
+    NOTHING = 0
+    OLDER = 1
+    CURRENT = 2
 
 
 def move(connection: Connection, revision: str) -> None:
@@ -35,17 +34,19 @@ def move(connection: Connection, revision: str) -> None:
     (command.upgrade if up else command.downgrade)(config, revision)
 
 
-def is_current(connection: Connection) -> bool:
-    """Whether the tables are of this version. Raises Refused where they are newer."""
+def found(connection: Connection) -> Found:
+    """Say what there is. Raises Refused where the tables are newer than this version knows."""
     scripts = ScriptDirectory.from_config(_config(connection))
     here = _revision(connection)
-    if here is not None and here not in {script.revision for script in scripts.walk_revisions()}:
+    if here is None:
+        return Found.NOTHING
+    if here not in {script.revision for script in scripts.walk_revisions()}:
         raise Refused(
             f"The database was written by a newer version of Askfirst (schema {here}).",
             code="schema_newer",
             next_step="Start that version or a newer one, or restore the backup made before the upgrade.",
         )
-    return here == scripts.get_current_head()
+    return Found.CURRENT if here == scripts.get_current_head() else Found.OLDER
 
 
 def _revision(connection: Connection) -> str | None:

@@ -212,8 +212,9 @@ def is_new_enough() -> bool:
 
 
 def is_made(address: URL) -> bool:
-    """Whether the file is there."""
-    return _path(address).exists()
+    """Whether the file is there and holds anything."""
+    path = _path(address)
+    return path.exists() and path.stat().st_size > 0
 
 
 def _path(address: URL) -> Path:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import psycopg
 
+from app.store import dialect, schema
 from app.store.engine import Database, open_database
 
 Statement = str | tuple[str, Sequence[Any]]
@@ -102,6 +103,17 @@ def file(url: str) -> Path:
 
 def is_file(url: str) -> bool:
     return url.startswith("sqlite")
+
+
+async def moved(url: str, revision: str) -> None:
+    """Make of the tables what an earlier version had."""
+    found, address = dialect.find(url)
+    engine = found.writer(address, foreign_keys=False)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(schema.move, revision)
+    finally:
+        await engine.dispose()
 
 
 def raw(url: str, *statements: Statement) -> list[Any]:

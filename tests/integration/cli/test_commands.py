@@ -164,7 +164,7 @@ def test_a_freeze_is_set_listed_and_released_with_reasons(people: Command) -> No
     assert (listed["scope"], listed["by"], listed["reason"]) == ("host:alpha", "Bo", "maintenance")
     assert people("freeze", "on", "--scope", "host:alpha", "--reason", "again", **by).exit_code == 1
     assert people("freeze", "off", "--scope", "host:alpha", "--reason", "done", **by).exit_code == 0
-    assert people("freeze", "list").stdout == "Nothing is frozen.\n"
+    assert people("freeze", "list").stdout.startswith("Nothing is frozen.\n")
 
 
 @pytest.mark.parametrize("words", [("--scope", "everything"), ("--scope", "host:A")])
@@ -243,7 +243,7 @@ def test_a_setting_that_does_not_fit_is_named(askfirst: Command) -> None:
 
 def test_a_data_directory_that_cannot_be_made_is_told(askfirst: Command) -> None:
     (askfirst.folder / "file").write_text("")
-    done = askfirst("user", "list", ASKFIRST_DATA_DIR=str(askfirst.folder / "file" / "data"))
+    done = askfirst("user", "add", "ada", "--role", "editor", ASKFIRST_DATA_DIR=str(askfirst.folder / "file" / "data"))
     assert done.exit_code == 1
     assert "askfirst doctor" in done.stderr
 

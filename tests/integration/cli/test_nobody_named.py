@@ -6,6 +6,7 @@ POLICY = "policies:\n  - environment: production\n    groups: [lab-team]\n"
 
 
 def test_the_switch_needs_nobody_and_no_words_to_go_on(askfirst: Command) -> None:
+    askfirst("db", "upgrade")
     assert askfirst("freeze", "on").exit_code == 0
     (held,) = askfirst.json("freeze", "list")
     assert (held["scope"], held["by"]) == ("all", "operator")

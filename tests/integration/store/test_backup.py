@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import Refused
-from app.store import dialect, output, people, schema, sqlite
+from app.store import output, people, sqlite
 from app.store.backup import backup, restore
 from app.store.engine import Database, lock_for_serving, open_database
 from app.store.verify import verify
-from tests.integration.databases import Databases, disarmed, raw
+from tests.integration.databases import Databases, disarmed, moved, raw
 from tests.integration.store.sample import everything, note
 
 LOG = "SELECT seq, body, prev, hash FROM audit ORDER BY seq"
@@ -138,11 +138,7 @@ async def test_a_backup_of_an_earlier_version_is_brought_to_this_one_and_stays_a
     await note(db)
     kept = tmp_path / "kept"
     await backup(url, kept)
-    found, address = dialect.find(_url(kept))
-    engine = found.writer(address, foreign_keys=False)
-    async with engine.begin() as connection:
-        await connection.run_sync(schema.move, "0003")
-    await engine.dispose()
+    await moved(_url(kept), "0003")
     kept.chmod(0o400)
     before = kept.read_bytes()
     back = _url(tmp_path / "new" / "askfirst.db")

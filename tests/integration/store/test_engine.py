@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from app.core.errors import Broken, Refused
+from app.core.errors import Broken, NotFound, Refused
 from app.store import dialect, sqlite
 from app.store.engine import Database, lock_for_serving, open_database
-from tests.integration.databases import file, raw
+from tests.integration.databases import file, moved, raw
 from tests.integration.store.sample import note
 
 
@@ -68,9 +68,33 @@ async def test_a_schema_newer_than_the_code_is_refused_with_a_sentence(bare: str
 
 @pytest.mark.threat("G7")
 async def test_a_schema_older_than_the_code_is_refused_where_no_upgrade_was_asked_for(bare: str) -> None:
-    with pytest.raises(Refused) as refused:
-        await open_database(bare, upgrade=False)
-    assert (refused.value.code, "askfirst db upgrade" in refused.value.next_step) == ("schema_older", True)
+    await (await open_database(bare)).close()
+    await moved(bare, "0003")
+    for make in (True, False):
+        with pytest.raises(Refused) as refused:
+            await open_database(bare, make=make, upgrade=False)
+        assert (refused.value.code, "askfirst db upgrade" in refused.value.next_step) == ("schema_older", True)
+    assert raw(bare, "SELECT version_num FROM alembic_version") == [("0003",)]
+
+
+async def test_a_database_that_is_not_there_or_holds_nothing_is_made_only_where_that_is_meant(bare: str) -> None:
+    with pytest.raises(NotFound) as absent:
+        await open_database(bare, make=False)
+    assert (absent.value.code, "ASKFIRST_DATABASE_URL" in absent.value.next_step) == ("no_database", True)
+    await (await open_database(bare, upgrade=False)).close()
+    await (await open_database(bare, make=False, upgrade=False)).close()
+
+
+@pytest.mark.only("sqlite")
+async def test_where_no_database_may_be_made_no_file_is(bare: str) -> None:
+    with pytest.raises(NotFound, match="no database of Askfirst at sqlite"):
+        await open_database(bare, make=False)
+    assert not file(bare).parent.exists()
+    file(bare).parent.mkdir(mode=0o700)
+    file(bare).touch()
+    with pytest.raises(NotFound):
+        await open_database(bare, make=False)
+    assert file(bare).stat().st_size == 0, "an empty file holds nothing either"
 
 
 @pytest.mark.only("sqlite")

@@ -14,10 +14,10 @@ from app.core.errors import Broken
 from app.core.policy import Policy, Role
 from app.core.registry import Registry, difference
 from app.core.service import Host, Service
-from app.store import dialect, people, proofs, requests, schema, services
+from app.store import dialect, people, proofs, requests, services
 from app.store.engine import open_database
 from app.store.verify import verify
-from tests.integration.databases import is_file, raw
+from tests.integration.databases import is_file, moved, raw
 from tests.integration.store.sample import NOW, note, waiting
 
 SQLITE = "SELECT name, sql FROM sqlite_master WHERE tbl_name <> 'alembic_version' ORDER BY name"
@@ -49,15 +49,6 @@ def _engine(url: str) -> AsyncEngine:
     return found.writer(address, foreign_keys=False)
 
 
-async def _move(url: str, revision: str) -> None:
-    engine = _engine(url)
-    try:
-        async with engine.begin() as connection:
-            await connection.run_sync(schema.move, revision)
-    finally:
-        await engine.dispose()
-
-
 def test_every_migration_is_known_here() -> None:
     folder = Path(__file__).parents[3] / "migrations" / "versions"
     assert sorted(file.name[:4] for file in folder.glob("*.py")) == sorted(REVISIONS[:-1])
@@ -67,10 +58,10 @@ async def test_each_migration_goes_down_and_up_again_to_the_same_schema(bare: st
     await (await open_database(bare)).close()
     whole = _tables(bare)
     for revision in REVISIONS:
-        await _move(bare, revision)
+        await moved(bare, revision)
     assert _tables(bare) == []
     for revision in [*reversed(REVISIONS[:-1]), "head"]:
-        await _move(bare, revision)
+        await moved(bare, revision)
     assert _tables(bare) == whole
 
 
@@ -83,7 +74,7 @@ async def test_going_down_and_up_with_data_keeps_the_log_and_says_which_rows_are
     assert (await verify(db)).is_whole
     await db.close()
     for revision in ("0001", "head"):
-        await _move(bare, revision)
+        await moved(bare, revision)
     db = await open_database(bare)
     report = await verify(db)
     assert (report.rows, report.first_broken) == (3, None)
@@ -114,7 +105,7 @@ async def test_what_holds_of_a_service_is_built_from_the_log_and_a_last_look_bec
     before = await proofs.proofs(db)
     await db.close()
     for revision in ("0004", "head"):
-        await _move(bare, revision)
+        await moved(bare, revision)
     db = await open_database(bare)
     assert (await verify(db)).is_whole
     after = await proofs.proofs(db)
@@ -132,7 +123,7 @@ async def test_no_migration_deletes_a_log_that_holds_anything(bare: str) -> None
     await note(db)
     await db.close()
     with pytest.raises(RuntimeError, match="no command deletes it"):
-        await _move(bare, "base")
+        await moved(bare, "base")
     db = await open_database(bare)
     assert ((await verify(db)).rows, await requests.wanting(db, [])) == (1, [])
     await db.close()
@@ -140,7 +131,7 @@ async def test_no_migration_deletes_a_log_that_holds_anything(bare: str) -> None
 
 async def test_a_migration_that_fails_leaves_nothing_half_done(bare: str) -> None:
     await (await open_database(bare)).close()
-    await _move(bare, "0001")
+    await moved(bare, "0001")
     raw(bare, "CREATE TABLE freezes (x integer)")  # 0002 passes, then 0003 meets a table that is there
     before = _tables(bare)
     with pytest.raises(Broken):
