@@ -6,7 +6,7 @@ It opens nothing and makes nothing: what has to exist at the first start is made
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -33,6 +33,7 @@ def _off_or_calm(seconds: float) -> float:
     return seconds
 
 
+_FILE = os.environ.get("ASKFIRST_FILE") or None
 Duration = Annotated[float, BeforeValidator(_duration)]
 
 
@@ -45,7 +46,7 @@ def _addresses(text: str) -> str:
 class Settings(BaseSettings):
     """One installation's settings. Unknown variables with our prefix are left alone: other programs may own them."""
 
-    model_config = SettingsConfigDict(env_prefix="ASKFIRST_", env_file=os.environ.get("ASKFIRST_FILE"), extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="ASKFIRST_", env_file=_FILE, extra="ignore")
 
     data_dir: Path = Field(default_factory=_data_dir, description="Database, SSH key and lock; mode 0700.")
     database_url: str = Field("", description="An SQLAlchemy URL; empty: SQLite in the data directory.")
@@ -110,6 +111,14 @@ class Settings(BaseSettings):
         le=2_592_000,
         description="How long a new key may not approve yet, once it is confirmed, such as 24h.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_no_file(cls, given: Any) -> Any:
+        """Refuse a file that is not there: without its settings this would be another, empty installation."""
+        if _FILE and not Path(_FILE).expanduser().is_file():
+            raise ValueError(f"ASKFIRST_FILE names {_FILE}, where there is no file")
+        return given
 
     @model_validator(mode="after")
     def _fill(self) -> Self:

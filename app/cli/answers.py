@@ -19,6 +19,7 @@ from typing import Annotated, Any, NoReturn, Protocol, TypeVar
 import structlog
 import typer
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from app.core.display import visible
 from app.core.errors import AskfirstError, Broken, Conflict, IllegalEvent, Lost, NotFound, Refused, Unreachable
@@ -211,12 +212,16 @@ def _may_colour() -> bool:
 
 
 def _unreadable_settings(error: ValidationError) -> Refused:
-    names = ", ".join(f"ASKFIRST_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors())
     return Refused(
-        f"A setting does not fit: {names}.",
+        f"A setting does not fit: {', '.join(_unfit(each) for each in error.errors())}.",
         code="bad_setting",
         next_step="Correct it, or take it away for its default.",
     )
+
+
+def _unfit(found: ErrorDetails) -> str:
+    name = "_".join(map(str, found["loc"])).upper()
+    return f"ASKFIRST_{name}: {found['msg']}" if name else found["msg"].removeprefix("Value error, ")
 
 
 def _fault(error: Exception) -> Broken:

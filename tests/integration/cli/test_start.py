@@ -49,6 +49,16 @@ def test_a_settings_file_with_a_password_that_others_can_read_is_refused(askfirs
     assert "does not answer" in askfirst.process("serve", ASKFIRST_FILE=str(file)).stderr
 
 
+def test_a_settings_file_that_is_not_there_is_refused_and_nothing_is_made(askfirst: Command) -> None:
+    for file in (askfirst.folder / "typo", askfirst.folder):
+        done = askfirst.process("serve", ASKFIRST_FILE=str(file), ASKFIRST_LISTEN="nowhere")
+        why, _ = done.stderr.splitlines()
+        assert (done.returncode, done.stdout) == (1, "")
+        assert why == f"A setting does not fit: ASKFIRST_FILE names {file}, where there is no file."
+    assert not data(askfirst).exists()
+    assert "ASKFIRST_LISTEN" in askfirst.process("serve", ASKFIRST_FILE="", ASKFIRST_LISTEN="nowhere").stderr
+
+
 @pytest.mark.threat("A13")
 @pytest.mark.threat("L6")
 def test_a_file_of_passwords_that_others_can_read_is_refused(askfirst: Command) -> None:
