@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import URL
 
-from app.core.errors import Refused
+from app.core.errors import AskfirstError, Refused
 from app.store import copying
 from app.store.copying import Copied
 from app.store.dialect import find
@@ -41,13 +41,14 @@ async def restore(file: Path, url: str, say_so: Callable[[Database], Awaitable[i
     """Copy a backup, which is not changed, into a database that holds nothing; and return what ``say_so`` returned.
 
     ``say_so`` writes into the log that a restore took place: into what is copied, so that the database holds both or
-    nothing. Raises Refused ``no_backup`` where there is no such file, and what ``copying.copy`` raises.
+    nothing. Raises Refused ``no_backup`` where there is no such file or it holds no database of ours, and what
+    ``copying.copy`` raises.
     """
     # A backup may be of an earlier version, and lie where nothing can be written: what is moved is a copy of it.
     with tempfile.TemporaryDirectory(prefix="askfirst-") as folder:
         there = Path(folder) / "askfirst.db"
         await asyncio.to_thread(_fetch, file, there)
-        db = await open_database(_url(there))
+        db = await _opened(file, there)
         try:
             lost = await say_so(db)
         finally:
@@ -59,9 +60,21 @@ def _fetch(file: Path, there: Path) -> None:
     try:
         shutil.copyfile(file, there)
     except FileNotFoundError as error:
-        raise Refused(
-            f"There is no backup {file}.", code="no_backup", next_step="Name the file that a backup made."
-        ) from error
+        raise _no_backup(f"There is no backup {file}.") from error
+
+
+async def _opened(file: Path, there: Path) -> Database:
+    """Open the copy of a file, which may be of an earlier version, but of something else it may not."""
+    try:
+        return await open_database(_url(there), make=False)
+    except AskfirstError as error:
+        if error.code in {"no_database", "store_not_ours"}:
+            raise _no_backup(f"The file {file} holds no database of Askfirst.") from error
+        raise
+
+
+def _no_backup(why: str) -> Refused:
+    return Refused(why, code="no_backup", next_step="Name the file that a backup made.")
 
 
 @contextmanager

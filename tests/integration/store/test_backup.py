@@ -132,6 +132,19 @@ async def test_nothing_is_restored_over_a_database_that_holds_anything(db: Datab
     assert missing.value.code == "no_backup"
 
 
+async def test_what_is_no_backup_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
+    empty, letter, foreign = (tmp_path / name for name in ("empty", "letter", "foreign"))
+    empty.touch()
+    letter.write_text("a letter to my aunt " * 100)
+    raw(_url(foreign), "CREATE TABLE songs (name text)")
+    back = tmp_path / "new" / "askfirst.db"
+    for file in (empty, letter, foreign):
+        with pytest.raises(Refused) as refused:
+            await restore(file, _url(back), noted)
+        assert (refused.value.code, str(file) in refused.value.message) == ("no_backup", True)
+    assert not back.parent.exists()
+
+
 async def test_a_backup_of_an_earlier_version_is_brought_to_this_one_and_stays_as_it_is(
     db: Database, url: str, tmp_path: Path
 ) -> None:
