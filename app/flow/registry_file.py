@@ -21,11 +21,14 @@ from app.managers import MANAGERS
 
 
 def parse(text: str) -> Registry:
-    """Read a registry. Raises Invalid with every problem and its line and column."""
+    """Read a registry. Raises Invalid with every problem and its line and column.
+
+    A document with nothing in it is one of them: a pipe that failed looks like that, and would remove everything.
+    """
     reader = Reader()
     node = compose(text, reader)
     if node is None:
-        return Registry()
+        raise Invalid([Misplaced(1, 1, "file", "nothing is in it; write hosts: [] where nothing is to be registered")])
     kinds: dict[str, Callable[[Node, str], Any]] = {
         "hosts": reader.items(lambda n, w: _host(reader, n, w)),
         "services": reader.items(lambda n, w: _service(reader, n, w)),

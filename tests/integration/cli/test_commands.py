@@ -90,6 +90,15 @@ def test_a_registry_is_planned_applied_and_exported(people: Command) -> None:
     assert people("registry", "plan", "-", given=exported).stdout == "Nothing to change.\n"
 
 
+def test_a_pipe_that_failed_removes_nothing_and_an_empty_registry_is_written_out(people: Command) -> None:
+    people("registry", "apply", write(people, REGISTRY), **AS_ED)
+    for word in ("plan", "apply"):
+        done = people("registry", word, "-", given="", **AS_ED)
+        assert (done.exit_code, "-:1:1: file: nothing is in it" in done.stdout) == (1, True)
+    assert people.json("registry", "export")["revision"] == 1
+    assert people("registry", "apply", "-", given="hosts: []\n", **AS_ED).stdout.splitlines()[-1] == "Applied."
+
+
 def test_only_an_editor_changes_the_registry(people: Command) -> None:
     done = people("registry", "apply", write(people, REGISTRY), "--as", "bo@example.org")
     assert done.exit_code == 1

@@ -3,6 +3,7 @@
 import pytest
 
 from app.core.policy import Assurance
+from app.core.registry import Registry
 from app.core.service import HttpCheck, JsonCheck, TcpCheck
 from app.flow.registry_file import export, parse
 from app.flow.yaml_reader import Invalid
@@ -135,5 +136,12 @@ def test_two_services_may_not_claim_one_port_of_a_host() -> None:
     assert "port 5050 of alpha is already claimed by pypnm-gui" in wrong[0]
 
 
-def test_an_empty_file_is_an_empty_registry() -> None:
-    assert parse("").revision == 0
+@pytest.mark.parametrize("text", ["", "\n", "# hosts: []\n"])
+def test_a_file_with_nothing_in_it_is_refused(text: str) -> None:
+    (wrong,) = _wrong(text)
+    assert wrong.startswith("line 1")
+    assert "nothing is in it" in wrong
+
+
+def test_an_empty_registry_is_written_out() -> None:
+    assert parse("hosts: []") == parse(export(Registry())) == Registry()
