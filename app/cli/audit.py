@@ -17,7 +17,7 @@ from app.flow.bundle import make, written
 from app.flow.bundle_check import Report, State
 from app.flow.bundle_check import check as check_bundle
 from app.flow.ports import World
-from app.store import history
+from app.store import history, requests
 from app.store.verify import verify as verify_log
 
 app = typer.Typer(
@@ -61,12 +61,12 @@ def verify(context: typer.Context, as_json: AsJson = False) -> None:
 def export(
     context: typer.Context,
     form: Annotated[Format, typer.Option("--format", help="jsonl carries each row's bytes and hashes.")] = Format.JSONL,
-    request: Annotated[str, typer.Option(help="Only the events of one request.")] = "",
+    request: Annotated[str, typer.Option(metavar="ID", help="Only the events of one request.")] = "",
 ) -> None:
     """Write every event to standard output, newest first."""
 
     async def act(world: World) -> Answer:
-        wanted = history.Filter(request=request)
+        wanted = history.Filter(request=(await requests.load(world.db, request)).id if request else "")
         lines: AsyncIterator[str] = (
             history.events_as_csv(world.db, wanted)
             if form is Format.CSV

@@ -9,14 +9,16 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, StreamingResponse
 
+from app.core.errors import Refused
 from app.core.policy import Role
-from app.store import history, people
+from app.store import history, people, requests
+from app.store.engine import Database
 from app.store.verify import Report, verify
 from app.web import forms
 from app.web.asked import address, key, since_until
 from app.web.deps import SignedIn, may_read
 from app.web.pages import Visit, render
-from app.web.routes.history import download
+from app.web.routes.history import download, refuse_wrong
 
 router = APIRouter()
 _EQUAL = ("type", "by", "request", "service", "host")
@@ -41,7 +43,7 @@ async def check(request: Request, visit: SignedIn) -> HTMLResponse:
 async def as_json_lines(request: Request, visit: SignedIn) -> StreamingResponse:
     """Give what is filtered with each row's own bytes and hashes."""
     _may(visit)
-    wanted, _ = _filter(_values(request.query_params))
+    wanted = await _wanted(request, visit)
     return download(history.events_as_json_lines(visit.world.db, wanted), "application/jsonl", "audit.jsonl")
 
 
@@ -49,16 +51,16 @@ async def as_json_lines(request: Request, visit: SignedIn) -> StreamingResponse:
 async def as_csv(request: Request, visit: SignedIn) -> StreamingResponse:
     """Give what is filtered as CSV."""
     _may(visit)
-    wanted, _ = _filter(_values(request.query_params))
+    wanted = await _wanted(request, visit)
     return download(history.events_as_csv(visit.world.db, wanted), "text/csv", "audit.csv")
 
 
 async def _page(request: Request, visit: Visit, report: Report | None = None) -> HTMLResponse:
     _may(visit)
     values = _values(request.query_params)
-    wanted, problems = _filter(values)
-    before = key(request.query_params.get("before", ""))
     db = visit.world.db
+    wanted, problems = await _filter(db, values)
+    before = key(request.query_params.get("before", ""))
     page = await history.page(db, wanted, before)
     return await render(
         request,
@@ -77,6 +79,12 @@ async def _page(request: Request, visit: Visit, report: Report | None = None) ->
     )
 
 
+async def _wanted(request: Request, visit: Visit) -> history.Filter:
+    wanted, problems = await _filter(visit.world.db, _values(request.query_params))
+    refuse_wrong(problems)
+    return wanted
+
+
 def _may(visit: Visit) -> None:
     may_read(visit.person, Role.AUDITOR, Role.ADMIN)
 
@@ -85,7 +93,12 @@ def _values(query: Mapping[str, str]) -> dict[str, str]:
     return {name: query.get(name, "").strip()[:200] for name in _NAMES}
 
 
-def _filter(values: Mapping[str, str]) -> tuple[history.Filter, dict[str, str]]:
+async def _filter(db: Database, values: Mapping[str, str]) -> tuple[history.Filter, dict[str, str]]:
     since, until, problems = since_until(values)
     equal: dict[str, Any] = {name: values[name] for name in _EQUAL}
+    if values["request"]:
+        try:
+            equal["request"] = (await requests.load(db, values["request"])).id
+        except Refused as error:
+            problems["request"] = error.message
     return history.Filter(**equal, since=since, until=until), problems

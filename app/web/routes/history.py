@@ -67,12 +67,17 @@ def download(rows: AsyncIterator[str], kind: str, name: str) -> StreamingRespons
     return StreamingResponse(rows, media_type=f"{kind}; charset=utf-8", headers=headers)
 
 
-def _wanted(request: Request, visit: Visit) -> listing.Filter:
-    wanted, problems = _filter(_values(request.query_params, visit.world.clock.now()))
+def refuse_wrong(problems: Mapping[str, str]) -> None:
+    """Raise Refused for filters that are none: an export of what nobody asked for looks like an answer."""
     if problems:
         raise Refused(
             "; ".join(problems.values()), code="bad_filter", next_step="Correct the filters, then export again."
         )
+
+
+def _wanted(request: Request, visit: Visit) -> listing.Filter:
+    wanted, problems = _filter(_values(request.query_params, visit.world.clock.now()))
+    refuse_wrong(problems)
     return wanted
 
 

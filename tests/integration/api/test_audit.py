@@ -26,6 +26,17 @@ async def test_events_are_filtered_by_request_and_type(api: Api) -> None:
     assert [(entry["type"], entry["by_name"]) for entry in one] == [("asked", "Ada Engineer")]
 
 
+async def test_the_events_of_a_request_are_found_by_its_short_id_and_an_unknown_one_is_refused(api: Api) -> None:
+    waiting = await api.seed.waiting()
+    async with await api.caller("odo") as odo:
+        page = (await odo.get("/api/v1/audit", params={"request": waiting.short_id})).json()["entries"]
+        lines = (await odo.get("/api/v1/audit/export", params={"request": waiting.short_id})).text.splitlines()
+        unknown = [await odo.get(f"/api/v1/audit{form}", params={"request": "R-0000"}) for form in ("", "/export")]
+    assert [entry["type"] for entry in page] == ["verified", "asked"]
+    assert [json.loads(line)["body"]["request"] for line in lines] == [waiting.id] * 2
+    assert [(each.status_code, each.json()["code"]) for each in unknown] == [(404, "no_such_request")] * 2
+
+
 async def test_an_export_carries_a_chain_that_anybody_can_check(api: Api) -> None:
     await api.seed.waiting()
     async with await api.caller("odo") as odo:

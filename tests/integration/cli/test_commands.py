@@ -1,5 +1,6 @@
 """Every command: what it answers, in words and JSON, and how it ends: 0 yes, 1 no, 2 could not tell."""
 
+import asyncio
 import json
 import os
 import pty
@@ -10,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from app.core.lifecycle import Request
+from app.flow.ports import World
 from tests.integration.cli.conftest import ROOT, RUN, Command
+from tests.integration.cli.test_approve import with_world
+from tests.integration.web.seed import plant
 
 REGISTRY = """
 hosts:
@@ -204,6 +209,20 @@ def test_the_log_is_exported_a_line_for_each_event(people: Command) -> None:
     lines = people("audit", "export").stdout.splitlines()
     assert [json.loads(line)["body"]["seq"] for line in lines] == list(range(rows, 0, -1))
     assert people("audit", "export", "--format", "csv").stdout.startswith("seq,at,type,by")
+
+
+def test_the_log_of_one_request_is_exported_by_either_id_and_an_unknown_one_is_refused(askfirst: Command) -> None:
+    async def plant_it(world: World) -> Request:
+        return await (await plant(world)).waiting()
+
+    waiting: Request = asyncio.run(with_world(askfirst, plant_it))
+    for name in (waiting.id, waiting.short_id):
+        lines = askfirst("audit", "export", "--request", name).stdout.splitlines()
+        assert [json.loads(line)["body"]["type"] for line in lines] == ["verified", "asked"]
+    for form in ("jsonl", "csv"):
+        unknown = askfirst("audit", "export", "--format", form, "--request", "R-0000")
+        assert (unknown.exit_code, unknown.stdout) == (2, "")
+        assert "There is no request R-0000." in unknown.stderr
 
 
 def test_asking_needs_a_server_and_a_token_and_says_so(people: Command) -> None:
