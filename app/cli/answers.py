@@ -1,8 +1,8 @@
 """What every command does alike: open the world, act, answer in words or JSON, and end with the right exit status.
 
-Exit 0 is yes, 1 is no, 2 is "could not tell". An error is one sentence and the next step, never a traceback. Every line
-passes ``core.display``, so that a host's text cannot steer the terminal (law 13). Colour is for terminals only, and not
-where NO_COLOR is set.
+Exit 0 is yes, 1 is no, 2 is "could not tell"; a command that only asks ends with 1 by what it found, and by nothing
+else. An error is one sentence and the next step, never a traceback. Every line passes ``core.display``, so that a
+host's text cannot steer the terminal (law 13). Colour is for terminals only, and not where NO_COLOR is set.
 """
 
 import asyncio
@@ -91,20 +91,23 @@ As = Annotated[
 Act = Callable[[World], Awaitable[Answer]]
 
 
-def answer(context: typer.Context, act: Act, *, as_json: bool = False, make: bool = False) -> None:
-    """Act on this installation's own database, answer, and exit. Only a first step is allowed to ``make`` one."""
+def answer(context: typer.Context, act: Act, *, as_json: bool = False, make: bool = False, asks: bool = False) -> None:
+    """Act on this installation's own database, answer, and exit. Only a first step is allowed to ``make`` one.
+
+    Of a command that only ``asks``, nothing but its answer is a no: whatever keeps it from one is "could not tell".
+    """
     wiring: Wiring = context.obj
 
     async def run() -> Answer:
         async with wiring.open_world(make=make) as world:
             return await act(world)
 
-    finish(run, as_json=as_json)
+    finish(run, as_json=as_json, asks=asks)
 
 
-def finish(run: Callable[[], Awaitable[Answer]], *, as_json: bool = False) -> NoReturn:
-    """Do something, answer, and exit."""
-    found = attempt(run, as_json=as_json)
+def finish(run: Callable[[], Awaitable[Answer]], *, as_json: bool = False, asks: bool = False) -> NoReturn:
+    """Do something, answer, and exit; ``asks`` as in ``answer``."""
+    found = attempt(run, as_json=as_json, asks=asks)
     try:
         if as_json:
             typer.echo(json.dumps(found.data, indent=2))
@@ -116,25 +119,25 @@ def finish(run: Callable[[], Awaitable[Answer]], *, as_json: bool = False) -> No
     raise typer.Exit(found.exit)
 
 
-def attempt(run: Callable[[], Awaitable[T]], *, as_json: bool = False) -> T:
+def attempt(run: Callable[[], Awaitable[T]], *, as_json: bool = False, asks: bool = False) -> T:
     """Do something and return what it gives; what goes wrong is told in a sentence, and ends the command."""
     log_from(logging.ERROR)
     try:
         return asyncio.run(_awaited(run))
     except AskfirstError as error:
-        fail(error, as_json=as_json)
+        fail(error, as_json=as_json, asks=asks)
     except ValidationError as error:
-        fail(_unreadable_settings(error), as_json=as_json)
+        fail(_unreadable_settings(error), as_json=as_json, asks=asks)
     except BrokenPipeError:
         _hang_up()
     except OSError as error:
-        fail(_of_the_machine(error), as_json=as_json)
+        fail(_of_the_machine(error), as_json=as_json, asks=asks)
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(130) from None
     except Exception as error:
         if os.environ.get("ASKFIRST_TRACE"):
             raise
-        fail(_fault(error), as_json=as_json)
+        fail(_fault(error), as_json=as_json, asks=asks)
 
 
 def show(lines: Iterable[Line | str]) -> None:
@@ -145,13 +148,14 @@ def show(lines: Iterable[Line | str]) -> None:
         typer.echo(typer.style(text, fg=_COLOURS[one.tone]) if one.tone and _may_colour() else text)
 
 
-def fail(error: AskfirstError, *, as_json: bool = False) -> NoReturn:
-    """Say what went wrong and what to do next, and exit."""
+def fail(error: AskfirstError, *, as_json: bool = False, asks: bool = False) -> NoReturn:
+    """Say what went wrong and what to do next, and exit; ``asks`` as in ``answer``."""
     if as_json:
         typer.echo(json.dumps({"code": error.code, "detail": error.message, "next": error.next_step}, indent=2))
     for text in (error.message, error.next_step):
         typer.echo(visible(text, 10_000), err=True)
-    raise typer.Exit(next(status for kind, status in _EXITS if isinstance(error, kind)))
+    status = next(status for kind, status in _EXITS if isinstance(error, kind))
+    raise typer.Exit(Exit.COULD_NOT_TELL if asks else status)
 
 
 def log_from(level: int) -> None:

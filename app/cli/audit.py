@@ -54,7 +54,7 @@ def verify(context: typer.Context, as_json: AsJson = False) -> None:
         lines.append("Stop the server, keep the database file as it is, and compare it with a backup.")
         return Answer(data, tuple(lines), Exit.NO)
 
-    answer(context, act, as_json=as_json)
+    answer(context, act, as_json=as_json, asks=True)
 
 
 @app.command("export")
@@ -123,7 +123,7 @@ def check(
         exits = {State.OK: Exit.YES, State.BROKEN: Exit.NO, State.WITHHELD: Exit.COULD_NOT_TELL}
         return Answer({**data, "commands": commands}, tuple(lines), exits[report.state])
 
-    finish(act, as_json=as_json)
+    finish(act, as_json=as_json, asks=True)
 
 
 def _extracted(report: Report, folder: Path) -> list[str]:

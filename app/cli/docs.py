@@ -36,7 +36,7 @@ def docs(
             return _checked(found, check)
         return Answer({"host": found.host, "text": found.text}, tuple(found.text.splitlines()))
 
-    answer(context, act, as_json=as_json)
+    answer(context, act, as_json=as_json, asks=True)
 
 
 def _checked(found: writing.Document, file: Path) -> Answer:

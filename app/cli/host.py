@@ -53,7 +53,7 @@ def scan(
             return Answer(data, tuple(lines), Exit.NO)
         return Answer(data, tuple(lines))
 
-    answer(context, act, as_json=as_json)
+    answer(context, act, as_json=as_json, asks=True)
 
 
 def _address(text: str) -> Host:

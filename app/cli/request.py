@@ -85,7 +85,7 @@ def show_one(
     async def act(server: Server) -> Answer:
         return _shown(await server.get(f"/api/v1/requests/{request_id}"), is_over=False)
 
-    _with_server(context, token, act, as_json=as_json)
+    _with_server(context, token, act, as_json=as_json, asks=True)
 
 
 @app.command("insist")
@@ -106,7 +106,7 @@ def insist(
     _with_server(context, token, act, as_json=as_json)
 
 
-def _with_server(context: typer.Context, token: str, act: Any, *, as_json: bool) -> None:
+def _with_server(context: typer.Context, token: str, act: Any, *, as_json: bool, asks: bool = False) -> None:
     wiring: Wiring = context.obj
 
     async def run() -> Answer:
@@ -114,7 +114,7 @@ def _with_server(context: typer.Context, token: str, act: Any, *, as_json: bool)
             found: Answer = await act(server)
             return found
 
-    finish(run, as_json=as_json)
+    finish(run, as_json=as_json, asks=asks)
 
 
 async def _follow(server: Server, request_id: str, *, quiet: bool) -> None:

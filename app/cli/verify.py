@@ -38,7 +38,7 @@ def verify(
             lines.append(f"Last proved: {iso(worth.proved_at)} ({worth.freshness})")
         return Answer(data, tuple(lines), _exit(proof.verdict.code))
 
-    answer(context, act, as_json=as_json)
+    answer(context, act, as_json=as_json, asks=True)
 
 
 def data_of(service: str, proof: Evidence) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pty
 import shlex
 import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,37 @@ def test_the_log_is_verified_and_a_changed_row_is_found(people: Command) -> None
     broken = people("audit", "verify")
     assert broken.exit_code == 1
     assert people.json("audit", "verify")["first_broken"] == 2
+
+
+ASKING = [("audit", "verify"), ("verify", "gui"), ("docs", "alpha", "--check", "copy"), ("host", "scan", "alpha")]
+
+
+@pytest.mark.parametrize("words", [*ASKING, ("request", "show", "R-7F3K")], ids=" ".join)
+def test_a_question_that_a_setting_keeps_from_its_answer_could_not_tell(
+    people: Command, words: tuple[str, ...]
+) -> None:
+    done = people(*words, ASKFIRST_STEP_UP_SECONDS="soon")
+    assert (done.exit_code, "ASKFIRST_STEP_UP_SECONDS" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("words", ASKING, ids=" ".join)
+def test_a_question_that_files_keep_from_its_answer_could_not_tell(people: Command, words: tuple[str, ...]) -> None:
+    data = Path(people.environment["ASKFIRST_DATA_DIR"])
+    for place, mode, said in (("ssh_key", 0o644, "can read the private key"), ("", 0o757, "Anybody on this machine")):
+        before = (data / place).stat().st_mode
+        (data / place).chmod(mode)
+        done = people(*words)
+        assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
+        assert people("freeze", "on").exit_code == 1  # it is known not to be done
+        (data / place).chmod(before)
+
+
+def test_a_log_that_somebody_else_holds_is_not_called_broken(people: Command) -> None:
+    path = Path(people.environment["ASKFIRST_DATA_DIR"]) / "askfirst.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        done = people("audit", "verify")
+    assert (done.exit_code, "Another process holds the database" in done.stderr) == (2, True)
 
 
 def test_the_log_is_exported_a_line_for_each_event(people: Command) -> None:

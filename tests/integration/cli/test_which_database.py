@@ -30,6 +30,9 @@ HELD = (
     ("db", "recover", "--reason", "x"),
 )
 
+# Their 1 is what they found: an older database tells them nothing.
+ASKS = (("audit", "verify"), ("host", "scan"), "verify", "docs")
+
 
 def _url(askfirst: Command) -> str:
     return f"sqlite:///{askfirst.environment['ASKFIRST_DATA_DIR']}/askfirst.db"
@@ -71,7 +74,7 @@ def test_the_switch_names_the_database_it_acted_on_without_its_password(people: 
 def test_only_a_start_and_an_upgrade_bring_an_older_database_up(people: Command, words: tuple[str, ...]) -> None:
     asyncio.run(moved(_url(people), "0003"))
     done = people(*words, given=POLICY)
-    assert (done.exit_code, done.stdout) == (1, "")
+    assert (done.exit_code, done.stdout) == (2 if words[:2] in ASKS or words[0] in ASKS else 1, "")
     why, what = done.stderr.splitlines()
     assert why.endswith("askfirst.db is older than this version of Askfirst.")
     assert what == "Make a backup with the version that wrote it, then run `askfirst db upgrade`."
