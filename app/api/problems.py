@@ -39,9 +39,9 @@ def install(app: FastAPI) -> None:
 async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, AskfirstError)  # noqa: S101 - it is registered for nothing else
     status = status_of(error)
-    if status == 500:
+    if status >= 500:
         _LOG.error(error.message, code=error.code, path=request.url.path, cause=repr(error.__cause__))
-    return _answer(status, error.message, code=error.code, next_step=error.next_step)
+    return _answer(status, error.outside, code=error.code, next_step=error.next_step)
 
 
 async def _http(request: Request, error: Exception) -> Response:

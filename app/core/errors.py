@@ -16,15 +16,20 @@ turn foreign exceptions into these at their edge and keep the cause.
 
 
 class AskfirstError(Exception):
-    """A failure with a stable ``code``, a sentence that says what happened, and one that says what to do next."""
+    """A failure with a stable ``code``, a sentence that says what happened, and one that says what to do next.
+
+    ``outside`` is the sentence for whoever may not know of this installation's own places and names: pages and API say
+    it. It is the ``message`` where nothing else was given.
+    """
 
     code = "error"
 
-    def __init__(self, message: str, *, next_step: str, code: str | None = None) -> None:
+    def __init__(self, message: str, *, next_step: str, code: str | None = None, outside: str = "") -> None:
         if type(self) is AskfirstError:
             raise TypeError("AskfirstError is a base: raise one of its kinds")
         super().__init__(message)
         self.message = message
+        self.outside = outside or message
         self.next_step = next_step
         if code is not None:
             self.code = code

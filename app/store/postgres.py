@@ -6,6 +6,7 @@ wait for each other. A writer that was stopped in the middle is ended by the ser
 """
 
 import contextlib
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import cache
@@ -199,26 +200,39 @@ async def deadline(connection: AsyncConnection, seconds: float) -> AsyncIterator
 
 def explain(error: Exception) -> AskfirstError:
     """Say what a failure of the database means, and what to do next."""
+    cause = getattr(error, "orig", error)
+    state, said = getattr(cause, "sqlstate", None) or "", _said(error)
+    if state in _STRANGER or (not state and is_lost(error) and _UNKNOWN.search(said)):
+        return Broken(
+            f"The database does not let us sign in: {said}.",
+            code="store_away",
+            next_step="Look whether ASKFIRST_DATABASE_URL names the right role, the file that PGPASSFILE names holds "
+            "its password, and the server's pg_hba.conf lets it in from here. Askfirst goes on by itself once it does.",
+            outside="The database does not let us sign in.",
+        )
     if is_lost(error):
         return Broken(
-            f"The database does not answer: {_said(error)}.",
+            f"The database does not answer: {said}.",
             code="store_away",
             next_step="Look whether PostgreSQL runs, and whether ASKFIRST_DATABASE_URL names it. Askfirst goes on by "
             "itself once it answers; then look what stands there before you repeat anything.",
+            outside="The database does not answer.",
         )
-    cause = getattr(error, "orig", error)
     if isinstance(cause, psycopg.DataError):
         return Refused(
             "The database holds no text with a NUL character and no number as large as that.",
             code="not_storable",
             next_step="Ask for something else.",
         )
-    state = getattr(cause, "sqlstate", None) or ""
-    kind, code, message, next_step = next(
-        (row for key, row in _MEANING.items() if state.startswith(key)),
-        (Broken, "store_failed", f"The database failed: {_said(error)}.", "Run `askfirst doctor`."),
+    for key, (kind, code, message, next_step) in _MEANING.items():
+        if state.startswith(key):
+            return kind(message, code=code, next_step=next_step)
+    return Broken(
+        f"The database failed: {said}.",
+        code="store_failed",
+        next_step="Run `askfirst doctor`.",
+        outside="The database failed.",
     )
-    return kind(message, code=code, next_step=next_step)
 
 
 _BUSY: tuple[type[AskfirstError], str, str, str] = (
@@ -277,14 +291,21 @@ _MEANING: dict[str, tuple[type[AskfirstError], str, str, str]] = {
 
 # The server shut down, crashed, starts up, or ended our session because it was idle.
 _ENDED = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03"})
+# A sign-in that the server refused. While a connection is made the library hands on its words, and no state.
+_STRANGER = frozenset({"28000", "28P01"})
+_UNKNOWN = re.compile(
+    r"authentication failed|pg_hba\.conf|no password supplied|role \".*\" (does not exist|is not permitted to log in)"
+)
 
 
 def _said(error: Exception) -> str:
-    """Return what the server said, or the last line of what the library says of a server that it did not reach."""
+    """Return what the server said, or the first line of what the library says of a server that it did not reach."""
     cause = getattr(error, "orig", error)
     diag = getattr(cause, "diag", None)
-    lines = (getattr(diag, "message_primary", None) or str(cause)).strip().splitlines()
-    return lines[-1].strip().rstrip(".") if lines else type(cause).__name__
+    words = (getattr(diag, "message_primary", None) or str(cause)).strip()
+    first = words.partition("FATAL:")[2] or words
+    lines = first.strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(cause).__name__
 
 
 def is_duplicate(error: Exception) -> bool:

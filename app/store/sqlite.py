@@ -121,11 +121,15 @@ def explain(error: Exception) -> AskfirstError:
     """Say what a failure of the database means, and what to do next."""
     cause = getattr(error, "orig", error)
     name = getattr(cause, "sqlite_errorname", None) or ""
-    kind, code, message, next_step = next(
-        (row for key, row in _MEANING.items() if name.startswith(key)),
-        (Broken, "store_failed", f"The database failed: {cause}.", "Run `askfirst doctor`."),
+    for key, (kind, code, message, next_step) in _MEANING.items():
+        if name.startswith(key):
+            return kind(message, code=code, next_step=next_step)
+    return Broken(
+        f"The database failed: {cause}.",
+        code="store_failed",
+        next_step="Run `askfirst doctor`.",
+        outside="The database failed.",
     )
-    return kind(message, code=code, next_step=next_step)
 
 
 _MEANING: dict[str, tuple[type[AskfirstError], str, str, str]] = {

@@ -71,7 +71,7 @@ async def _show(request: Request, error: AskfirstError) -> Response:
     status = status_of(error)
     if status >= 500:
         _LOG.error(error.message, code=error.code, path=request.url.path, cause=repr(error.__cause__))
-    return await _page(request, status, error.message, error.next_step)
+    return await _page(request, status, error.outside, error.next_step)
 
 
 async def _show_http(request: Request, error: HTTPException) -> Response:

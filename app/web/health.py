@@ -34,7 +34,7 @@ async def ready(request: Request) -> PlainTextResponse:
     try:
         await requests.alive(world.db)
     except AskfirstError as error:
-        return PlainTextResponse(f"{error.message}\n", 503)
+        return PlainTextResponse(f"{error.outside}\n", 503)
     return PlainTextResponse("ready\n")
 
 

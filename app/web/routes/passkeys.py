@@ -60,5 +60,5 @@ def asked(options: str) -> Response:
 
 def told(error: AskfirstError) -> JSONResponse:
     """Answer the page's script with why not."""
-    words = {"code": error.code, "message": error.message, "next_step": error.next_step}
+    words = {"code": error.code, "message": error.outside, "next_step": error.next_step}
     return JSONResponse(words, status_of(error))

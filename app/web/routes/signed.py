@@ -35,7 +35,7 @@ async def approve(request: Request, world: AWorld, request_id: str) -> Response:
 def problem(error: AskfirstError) -> Response:
     """Answer an error to a program (RFC 9457), as the API does."""
     status = status_of(error)
-    told = {"title": error.code, "status": status, "detail": visible(error.message, keep="\n"), "code": error.code}
+    told = {"title": error.code, "status": status, "detail": visible(error.outside, keep="\n"), "code": error.code}
     return JSONResponse({**told, "next": visible(error.next_step, keep="\n")}, status, None, "application/problem+json")
 
 
