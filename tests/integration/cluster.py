@@ -116,6 +116,14 @@ class Cluster:
         with psycopg.connect(self.conninfo(database), autocommit=True) as connection:
             connection.execute(statement)
 
+    def psql(self, script: str) -> str:
+        """Run a script as the server's administrator would, and return what that printed, errors included."""
+        argv = [str(self._bin / "psql"), "-X", "-q", "-h", str(self.folder), "-U", "postgres", "-d", "postgres"]
+        done = subprocess.run(
+            [*argv, "-v", "ON_ERROR_STOP=1"], input=script, capture_output=True, text=True, check=False
+        )
+        return done.stdout + done.stderr
+
     def _as_user(self) -> dict[str, Any]:
         if os.geteuid() != 0:
             return {}

@@ -47,11 +47,7 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def ruled(cluster: Cluster) -> Iterator[Cluster]:
     """The server with the four roles, and an empty database ``ruled``, made as the printed script says."""
-    script = roles.script("ruled").split("\\connect ruled")
-    for database, part in zip(("postgres", "ruled"), script, strict=True):
-        plain = "\n".join(line for line in part.splitlines() if not line.startswith("--"))
-        for statement in filter(str.strip, plain.split(";\n")):
-            cluster.run(database, statement)
+    cluster.psql(roles.script("ruled"))
     yield cluster
     cluster.drop(cluster.url("ruled"))
     for role in ("app", "auditor", "migrator", "owner"):
