@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.answers import Answer, AsJson, Exit, Line, answer, finish
+from app.cli.answers import Answer, AsJson, Exit, Line, Wiring, answer, finish
 from app.core.errors import NotFound, Refused
 from app.core.sshsig import NAMESPACE
 from app.flow.bundle import make, written
@@ -18,6 +18,7 @@ from app.flow.bundle_check import Report, State
 from app.flow.bundle_check import check as check_bundle
 from app.flow.ports import World
 from app.store import history, requests
+from app.store.anchor import Anchor
 from app.store.verify import verify as verify_log
 
 app = typer.Typer(
@@ -34,10 +35,18 @@ class Format(StrEnum):
 
 @app.command("verify")
 def verify(context: typer.Context, as_json: AsJson = False) -> None:
-    """Check every row of the log, and that everything derived from it is what the log says."""
+    """Check every row of the log, that its anchor's rows are among them, and that what is derived from it fits."""
+    wiring: Wiring = context.obj
 
     async def act(world: World) -> Answer:
         report = await verify_log(world.db)
+        what_next = "Stop the server, keep the database file as it is, and compare it with a backup."
+        if report.first_broken is None:
+            try:
+                await Anchor(wiring.settings.anchor_file).check(world.db)
+            except Refused as error:
+                report.differences.append(error.message)
+                what_next = error.next_step
         data = {
             "is_whole": report.is_whole,
             "rows": report.rows,
@@ -51,7 +60,7 @@ def verify(context: typer.Context, as_json: AsJson = False) -> None:
         if report.first_broken is not None:
             lines.append(Line(f"Row {report.first_broken} is broken; nothing from there on is proved.", "bad"))
         lines += [Line(each, "bad") for each in report.differences]
-        lines.append("Stop the server, keep the database file as it is, and compare it with a backup.")
+        lines.append(what_next)
         return Answer(data, tuple(lines), Exit.NO)
 
     answer(context, act, as_json=as_json, asks=True)

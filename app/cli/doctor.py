@@ -23,7 +23,7 @@ from app.core.policy import Role
 from app.settings import Settings
 from app.ssh.keys import ClientKey, fingerprint
 from app.store import dialect, history, people, services, sqlite, sweeps
-from app.store.anchor import Anchor
+from app.store.anchor import BEGUN, Anchor
 from app.store.engine import Database, open_database
 from app.store.log import Tx
 
@@ -183,6 +183,8 @@ async def _anchor(db: Database, settings: Settings) -> Diagnosis:
         end = await anchor.pending(db)
     except AskfirstError as error:
         return Diagnosis("anchor", False, error.message, error.next_step)
+    if bare := await anchor.begins_anew(db):
+        return Diagnosis("anchor", None, bare, BEGUN)
     if anchor.last is None:
         return Diagnosis("anchor", None, f"{anchor.path} holds nothing yet", "`askfirst serve` writes it.")
     behind = time.time() - end.at if end else 0.0

@@ -13,11 +13,11 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from app.cli.answers import Wiring, attempt, log_from, show
+from app.cli.answers import Line, Wiring, attempt, log_from, show
 from app.cli.start import refuse_open_secrets
 from app.core.errors import Refused
 from app.flow.people import setup_link
-from app.store.anchor import Anchor
+from app.store.anchor import BEGUN, Anchor
 from app.store.engine import lock_for_serving
 
 _DRAIN_SECONDS = 3
@@ -45,7 +45,10 @@ def serve(
         refuse_open_secrets(settings)
         with lock_for_serving(settings.database_url):
             async with wiring.open_world(make=True, upgrade=True) as world:
-                await Anchor(settings.anchor_file).check(world.db)
+                anchor = Anchor(settings.anchor_file)
+                await anchor.check(world.db)
+                if bare := await anchor.begins_anew(world.db):
+                    show([Line(bare, "wait"), BEGUN])
                 # A new link ends the one before, which a server with pages may have shown.
                 return None if settings.role == "worker" else await setup_link(world, settings.base_url)
 

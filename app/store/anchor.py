@@ -26,7 +26,11 @@ from app.store.tables import AUDIT, AUDIT_HEAD
 
 RECOVERED = "log_recovered"
 _LINES = 500
-_TORN = " torn\n"
+_TORN = " torn"
+BEGUN = (
+    "`askfirst serve` begins it anew, which tells nothing of what was before. Where there was one, stop here and "
+    "find it: its disk may not be mounted."
+)
 _WHAT_NEXT = (
     "Stop here and find out why. Restore a newer backup with `askfirst db restore`; where an older state is meant to "
     "be, say so with `askfirst db recover --reason TEXT`: everybody will see it in the log."
@@ -93,18 +97,26 @@ class Anchor:
             since = await connection.scalar(select(AUDIT.c.at).where(AUDIT.c.seq == first))
         return Mark(head.seq, head.hash.hex(), epoch(since)) if since else None
 
+    async def begins_anew(self, db: Database) -> str:
+        """Say how much of the log is told from a whole one by nothing, since no row of it is anchored; or nothing."""
+        end = None if self.last else await self.pending(db)
+        return f"The anchor {self.path} holds none of the log's {end.seq} rows." if end else ""
+
     def marks(self) -> list[Mark]:
         """Return every mark, in the order in which they were made. Raises Refused ``anchor_unreadable``."""
         try:
-            text = self.path.read_text(encoding="ascii")
-            whole = (line for line in text.splitlines(keepends=True) if line.endswith("\n"))
-            return [_mark_in(line) for line in whole if not line.endswith(_TORN)]
+            text = self.path.read_text(encoding="ascii", errors="replace")
         except FileNotFoundError:
             return []
         except OSError as error:
             raise self._unreadable(error.strerror or "it fails") from error
-        except ValueError as error:
-            raise self._unreadable("it holds a line that is no `seq hash time`") from error
+        marks = []
+        for number, line in enumerate(text.split("\n")[:-1], 1):
+            try:
+                marks += [] if line.endswith(_TORN) else [_mark_in(line)]
+            except ValueError as error:
+                raise self._unreadable(f"its line {number} is no `seq hash time`") from error
+        return marks
 
     def _append(self, mark: Mark) -> None:
         """Add one line in one write, and return when it is on the disk.
@@ -117,7 +129,7 @@ class Anchor:
         try:
             size = os.fstat(file).st_size
             is_torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"
-            os.write(file, (_TORN if is_torn else "").encode() + _line(mark))
+            os.write(file, (f"{_TORN}\n" if is_torn else "").encode() + _line(mark))
             os.fsync(file)
         finally:
             os.close(file)

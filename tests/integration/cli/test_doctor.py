@@ -78,7 +78,9 @@ def test_a_log_that_gives_way_in_one_way_alone_is_found_and_nothing_of_the_attem
 @pytest.mark.threat("F6")
 @pytest.mark.threat("T16")
 def test_a_log_that_is_not_the_anchored_one_or_is_no_longer_anchored_is_found(people: Command) -> None:
-    assert found(people)["anchor"] == (None, "`askfirst serve` writes it.")
+    bare = next(each for each in people.json("doctor") if each["name"] == "anchor")
+    assert (bare["holds"], bare["seen"]) == (None, f"The anchor {data(people)}/anchor holds none of the log's 3 rows.")
+    assert "its disk may not be mounted" in bare["next"]
     path = data(people) / "askfirst.db"
     with sqlite3.connect(path) as connection:
         seq, hashed = connection.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
@@ -96,6 +98,11 @@ def test_a_log_that_is_not_the_anchored_one_or_is_no_longer_anchored_is_found(pe
     assert found(people)["anchor"][0] is False
     assert "askfirst db restore" in found(people)["anchor"][1]
     connection.close()
+    verified = people("audit", "verify")
+    assert (verified.exit_code, "8 events are gone" in verified.stdout) == (1, True)
+    assert "askfirst db restore" in verified.stdout
+    told = people.json("audit", "verify")
+    assert (told["is_whole"], "8 events are gone" in told["differences"][-1]) == (False, True)
 
 
 def test_a_folder_and_a_key_that_others_can_read_are_found(people: Command) -> None:

@@ -118,6 +118,13 @@ def test_an_old_copy_of_the_database_is_refused_until_somebody_says_that_it_is_m
     assert people.json("audit", "verify")["is_whole"]
 
 
+@pytest.mark.threat("F6")
+def test_an_anchor_that_is_not_there_is_told_before_it_is_begun_anew(people: Command) -> None:
+    begun = people("serve", ASKFIRST_LISTEN="nowhere").stdout
+    assert f"The anchor {data(people)}/anchor holds none of the log's 3 rows." in begun
+    assert "its disk may not be mounted" in begun
+
+
 def test_a_backup_by_command_is_restored_by_command(people: Command) -> None:
     kept = people.folder / "kept"
     made = people.json("db", "backup", str(kept))

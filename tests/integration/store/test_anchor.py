@@ -175,6 +175,27 @@ async def test_a_file_that_is_no_anchor_is_refused_with_a_sentence(db: Database,
     assert (refused.code, "ASKFIRST_ANCHOR_FILE" in refused.next_step) == ("anchor_unreadable", True)
 
 
+async def test_a_line_of_garbage_is_named_by_its_number(db: Database, anchor: Anchor) -> None:
+    await noted(db, 1)
+    await anchor.mark(db, NOW)
+    with anchor.path.open("ab") as file:
+        file.write(b"3 torn\n\xff\x0bgarbage\n")
+    assert (await refusal(db, anchor)).message == (
+        f"The anchor file {anchor.path} cannot be read: its line 3 is no `seq hash time`."
+    )
+
+
+async def test_an_anchor_that_is_gone_is_told_from_one_that_never_was(db: Database, anchor: Anchor) -> None:
+    assert await anchor.begins_anew(db) == ""
+    await noted(db, 2)
+    await anchor.mark(db, NOW)
+    assert await anchor.begins_anew(db) == ""
+    anchor.path.unlink()
+    again = Anchor(anchor.path)
+    await again.check(db)
+    assert await again.begins_anew(db) == f"The anchor {anchor.path} holds none of the log's 2 rows."
+
+
 async def test_a_folder_in_the_place_of_the_anchor_is_refused_with_a_sentence(db: Database, anchor: Anchor) -> None:
     anchor.path.mkdir()
     assert (await refusal(db, anchor)).code == "anchor_unreadable"
