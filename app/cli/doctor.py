@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -27,6 +28,7 @@ from app.store.anchor import BEGUN, Anchor
 from app.store.engine import Database, open_database
 from app.store.log import Tx
 
+_LOG = "append-only log"
 _SKEW_SECONDS = 5.0
 _ANCHOR_SECONDS = 300.0
 
@@ -48,7 +50,7 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     async def run() -> Answer:
         settings = wiring.settings
         found = [_python(), _tools(), _data_dir(settings), _key(settings), await _server(settings)]
-        found += await _of_the_database(settings)
+        found += [*_disk(settings), *await _of_the_database(settings)]
         return Answer([_data(each) for each in found], tuple(_lines(found)), _exit(found))
 
     finish(run, as_json=as_json)
@@ -103,6 +105,20 @@ async def _server(settings: Settings) -> Diagnosis:
     return Diagnosis("server", False, f"{settings.base_url} answers {answer.status_code}", "Read the server's log.")
 
 
+def _disk(settings: Settings) -> list[Diagnosis]:
+    """Say whether there is room where the database lies, where that can be seen from here."""
+    try:
+        free = dialect.room(settings.database_url)
+    except AskfirstError:
+        return []  # the next row says what is wrong with the URL
+    if free is None:
+        return []
+    seen = f"{free / 2**20:.0f} MiB free where the database lies"
+    if free < dialect.LEAST_ROOM:
+        return [Diagnosis("disk", False, seen, "Free space there: nothing can be recorded, so nothing is done.")]
+    return [Diagnosis("disk", True, seen)]
+
+
 async def _of_the_database(settings: Settings) -> list[Diagnosis]:
     try:
         name = dialect.shown(settings.database_url)
@@ -112,22 +128,33 @@ async def _of_the_database(settings: Settings) -> list[Diagnosis]:
     except AskfirstError as error:
         return [Diagnosis("database", False, error.message, error.next_step)]
     try:
-        checks: tuple[Callable[[Database], Awaitable[Diagnosis]], ...] = (
-            _append_only,
-            _durable,
-            _clock,
-            _people,
-            _registry,
-        )
-        found = [Diagnosis("database", True, f"{name}, of this version"), *[await check(db) for check in checks]]
-        return [*found, await _anchor(db, settings), await _sweeps(db, settings)]
+        checks: dict[str, Callable[[], Awaitable[Diagnosis]]] = {
+            _LOG: partial(_append_only, db),
+            "durability": partial(_durable, db),
+            "clock": partial(_clock, db),
+            "people": partial(_people, db),
+            "registry": partial(_registry, db),
+            "anchor": partial(_anchor, db, settings),
+            "sweeps": partial(_sweeps, db, settings),
+        }
+        found = [await _by_itself(each, check) for each, check in checks.items()]
+        return [Diagnosis("database", True, f"{name}, of this version"), *found]
     finally:
         await db.close()
 
 
+async def _by_itself(name: str, check: Callable[[], Awaitable[Diagnosis]]) -> Diagnosis:
+    """Make one check; what keeps it from being made is what it says, and keeps no other one from it."""
+    try:
+        return await check()
+    except AskfirstError as error:
+        holds = None if error.code == "store_rights" else False
+        return Diagnosis(name, holds, error.message, error.next_step)
+
+
 async def _append_only(db: Database) -> Diagnosis:
     """Try to change and to take away an event, in every way there is; all must be refused. What is tried is undone."""
-    name = "append-only log"
+    name = _LOG
     for statements in db.dialect.TAMPERING:
         verb = statements[-1].partition(" audit")[0].split("\n")[0]
         try:

@@ -40,6 +40,9 @@ class Dialect(Protocol):
     def is_made(self, address: URL) -> bool:
         """Whether there can be a database already: opening one that is a file would make it."""
 
+    def room(self, address: URL) -> int | None:
+        """Return how many bytes are free where the database lies, None where that cannot be seen from here."""
+
     def secure(self, address: URL) -> None:
         """Make private what is ours to make so. Raises Refused where that cannot be."""
 
@@ -132,6 +135,16 @@ def is_made(url: str) -> bool:
     """Whether there can be a database already. Raises Refused ``database_url``."""
     dialect, address = find(url)
     return dialect.is_made(address)
+
+
+LEAST_ROOM = 1 << 20
+"""Bytes. Where less is free the next write may already find no place."""
+
+
+def room(url: str) -> int | None:
+    """Return how many bytes are free where the database lies, None where that cannot be seen from here."""
+    dialect, address = find(url)
+    return dialect.room(address)
 
 
 def shown(url: str | URL) -> str:

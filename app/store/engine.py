@@ -38,6 +38,12 @@ class Database:
         """What is its own of the two databases."""
         return dialects.of(self.engine)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more fits where the database lies, as far as that can be seen from here."""
+        room = self.dialect.room(self.engine.url)
+        return room is not None and room < dialects.LEAST_ROOM
+
     @asynccontextmanager
     async def read(self, *, seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
         """Give a connection that sees one snapshot. Raises Refused after so many seconds, Broken where it fails."""

@@ -8,6 +8,7 @@ are set to ``query_only`` and see one snapshot.
 import asyncio
 import fcntl
 import os
+import shutil
 import sqlite3
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -219,6 +220,14 @@ def is_made(address: URL) -> bool:
     """Whether the file is there and holds anything."""
     path = _path(address)
     return path.exists() and path.stat().st_size > 0
+
+
+def room(address: URL) -> int | None:
+    """Return how many bytes are free on the disk that holds the file, None where its folder is not there."""
+    try:
+        return shutil.disk_usage(_path(address).parent).free
+    except OSError:
+        return None
 
 
 def _path(address: URL) -> Path:

@@ -1,6 +1,7 @@
 """For machines: is it alive, is it ready, and a few numbers. It says nothing about any service, host or person.
 
-``/healthz`` asks nothing of the store; ``/readyz`` does, and fails where the worker of this process has ended.
+``/healthz`` asks nothing of the store; ``/readyz`` does, and fails where the worker of this process has ended
+or the disk is full.
 """
 
 from collections import Counter
@@ -26,7 +27,7 @@ async def alive() -> PlainTextResponse:
 
 @router.get("/readyz")
 async def ready(request: Request) -> PlainTextResponse:
-    """Say whether requests can be served: the store answers, and the worker lives."""
+    """Say whether requests can be served: the store answers and has room, and the worker lives."""
     world: World = request.app.state.world
     worker = getattr(request.app.state, "worker", None)
     if worker is not None and worker.done():
@@ -35,6 +36,8 @@ async def ready(request: Request) -> PlainTextResponse:
         await requests.alive(world.db)
     except AskfirstError as error:
         return PlainTextResponse(f"{error.outside}\n", 503)
+    if world.db.is_full:
+        return PlainTextResponse("the disk that holds the database is full\n", 503)
     return PlainTextResponse("ready\n")
 
 

@@ -1,13 +1,16 @@
 """The doctor finds what is amiss, names the next step, and changes nothing."""
 
+import json
+import os
 import sqlite3
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from app.store.log import canonical, link
-from tests.integration.cli.conftest import Command
+from tests.integration.cli.conftest import ROOT, RUN, Command
 
 
 def found(command: Command) -> dict[str, tuple[bool | None, str]]:
@@ -120,6 +123,39 @@ def test_a_key_that_is_none_and_a_database_that_is_none_are_found(people: Comman
         (data(people) / beside).unlink(missing_ok=True)
     seen = found(people)
     assert (seen["SSH key"][0], seen["database"][0]) == (False, False)
+
+
+def test_a_damaged_file_hides_no_check_but_the_one_that_meets_the_damage(people: Command) -> None:
+    path = data(people) / "askfirst.db"
+    with sqlite3.connect(path) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'people'").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    told = {each["name"]: each for each in people.json("doctor")}
+    assert (told["people"]["holds"], told["people"]["seen"]) == (False, "The database's file is damaged.")
+    assert (told["append-only log"]["holds"], told["disk"]["holds"]) == (True, True)
+    assert {"durability", "clock", "registry", "anchor", "sweeps"} <= set(told)
+
+
+def test_a_full_disk_is_found(people: Command) -> None:
+    script = """mount -t tmpfs -o size=2m,mode=700 none "$1" && cp -a "$2"/. "$1"
+cat /dev/zero >"$1/filled"
+shift 2 && exec "$@" """
+    place = people.folder / "small"
+    place.mkdir()
+    argv = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", str(place), str(data(people))]
+    environment = {**os.environ, **people.environment, "ASKFIRST_DATA_DIR": str(place), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*argv, *RUN, "doctor", "--json"], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    if "unshare" in done.stderr:
+        pytest.skip("needs a name space of its own for a small disk: unshare --map-root-user --mount")
+    (disk,) = (each for each in json.loads(done.stdout) if each["name"] == "disk")
+    assert (disk["holds"], disk["seen"]) == (False, "0 MiB free where the database lies")
 
 
 def test_nobody_who_could_approve_is_found(askfirst: Command) -> None:

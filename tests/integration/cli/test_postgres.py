@@ -42,6 +42,8 @@ def test_the_doctor_tries_to_change_the_log_as_whoever_the_server_signs_in_as(pe
         assert seen["durability"][0] is durable, url
         assert people.json("audit", "verify", ASKFIRST_DATABASE_URL=url)["is_whole"]
     assert "administrator" in found(people, ruled.url("ruled"))["durability"][1]
+    of_the_auditor = found(people, ruled.url("ruled", "askfirst_auditor"))
+    assert (of_the_auditor["people"][0], of_the_auditor["clock"][0]) == (None, True)
     disarmed(ruled.url("ruled"))
     assert found(people, app)["append-only log"][0] is True  # its rights alone stop it
     assert found(people, migrator)["append-only log"] == (False, "UPDATE is possible")

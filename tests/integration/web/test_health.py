@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn, cast
 
 import httpx
@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from app.core.errors import Broken
 from app.flow.ports import World
+from app.store.engine import Database
 from app.web.health import router
 from tests.integration.web.seed import Seed
 
@@ -44,6 +45,21 @@ async def test_a_server_whose_store_is_away_is_not_ready(
     app.state.world = replace(world, db=cast(Any, Away()))
     answer = await client.get("/readyz")
     assert (answer.status_code, answer.text) == (503, "The database is away.\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Full(Database):
+    """A database on a disk that holds nothing more."""
+
+    @property
+    def is_full(self) -> bool:
+        return True
+
+
+async def test_a_server_on_a_full_disk_is_not_ready(app: FastAPI, client: httpx.AsyncClient, world: World) -> None:
+    app.state.world = replace(world, db=Full(world.db.engine, world.db.writer))
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.text) == (503, "the disk that holds the database is full\n")
 
 
 async def test_the_numbers_name_no_service_and_no_person(client: httpx.AsyncClient, seed: Seed) -> None:
