@@ -7,6 +7,7 @@ import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -43,6 +44,20 @@ def _addresses(text: str) -> str:
     return text
 
 
+def _site(url: str) -> str:
+    """Return the address of a site, without a slash at its end. Raises ValueError where links cannot begin with it."""
+    parts = urlsplit(url.strip().rstrip("/"))
+    if (
+        parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or "@" in parts.netloc
+        or parts.port == 0
+        or any(parts[2:])
+    ):
+        raise ValueError("write it as https://askfirst.example.org, with its scheme and without a path")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 class Settings(BaseSettings):
     """One installation's settings. Unknown variables with our prefix are left alone: other programs may own them."""
 
@@ -50,7 +65,9 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(default_factory=_data_dir, description="Database, SSH key and lock; mode 0700.")
     database_url: str = Field("", description="An SQLAlchemy URL; empty: SQLite in the data directory.")
-    base_url: str = Field("http://127.0.0.1:8770", description="How people reach the pages; every link begins with it.")
+    base_url: Annotated[str, AfterValidator(_site)] = Field(
+        "http://127.0.0.1:8770", description="How people reach the pages; every link begins with it."
+    )
     listen: str = Field("127.0.0.1:8770", description="Loopback by default: a reverse proxy adds TLS.")
     trusted_proxies: Annotated[str, AfterValidator(_addresses)] = Field(
         "", description="Proxies that say who asks (X-Forwarded-For): addresses or networks, with commas."
@@ -128,7 +145,6 @@ class Settings(BaseSettings):
             self.ssh_key = self.data_dir / "ssh_key"
         if self.anchor_file == Path():
             self.anchor_file = self.data_dir / "anchor"
-        self.base_url = self.base_url.rstrip("/")
         if self.vault_addr and self.signer_socket:
             raise ValueError("set ASKFIRST_SIGNER_SOCKET or ASKFIRST_VAULT_ADDR, not both")
         if self.vault_addr and not (self.vault_token_file or self.vault_role_id):

@@ -18,11 +18,12 @@ import typer
 from sqlalchemy import text
 
 from app.cli.answers import Answer, AsJson, Exit, Line, Wiring, finish
+from app.cli.start import refuse_open_secrets
 from app.core.errors import AskfirstError, Refused
 from app.core.events import iso
 from app.core.policy import Role
 from app.settings import Settings
-from app.ssh.keys import ClientKey, fingerprint
+from app.ssh.keys import ClientKey, fingerprint, refuse_open
 from app.store import dialect, history, people, services, sqlite, sweeps
 from app.store.anchor import BEGUN, Anchor
 from app.store.engine import Database, open_database
@@ -49,8 +50,13 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
 
     async def run() -> Answer:
         settings = wiring.settings
-        found = [_python(), _tools(), _data_dir(settings), _key(settings), await _server(settings)]
-        found += [*_disk(settings), *await _of_the_database(settings)]
+        found = [_python(), _tools(), _data_dir(settings), _key(settings), _secrets(settings)]
+        found += [
+            *_certificates(settings),
+            await _server(settings),
+            *_disk(settings),
+            *await _of_the_database(settings),
+        ]
         return Answer([_data(each) for each in found], tuple(_lines(found)), _exit(found))
 
     finish(run, as_json=as_json)
@@ -85,12 +91,30 @@ def _key(settings: Settings) -> Diagnosis:
     path = settings.ssh_key or Path()
     if not path.exists():
         return Diagnosis("SSH key", None, f"{path} is not there yet", "`askfirst serve` makes it.")
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        return Diagnosis("SSH key", False, f"{path} can be read by others", f"chmod 600 {path}, and renew the key.")
     try:
+        refuse_open(path)
         return Diagnosis("SSH key", True, f"{path} {fingerprint(ClientKey(path).pair)}")
     except AskfirstError as error:
         return Diagnosis("SSH key", False, error.message, error.next_step)
+
+
+def _secrets(settings: Settings) -> Diagnosis:
+    """Say whether a server would start with the other secrets as they are."""
+    try:
+        refuse_open_secrets(settings)
+    except AskfirstError as error:
+        return Diagnosis("secrets", False, error.message, error.next_step)
+    return Diagnosis("secrets", True, "none that others could read or guess")
+
+
+def _certificates(settings: Settings) -> list[Diagnosis]:
+    """Say whether what certifies our sign-ins could be asked at all, where the settings name it."""
+    files = (settings.signer_socket, settings.vault_token_file, settings.vault_secret_id_file, settings.vault_ca_file)
+    named = [file for file in files if file]
+    if absent := [str(file) for file in named if not os.access(file, os.R_OK)]:
+        next_step = "Start `askfirst signer`, or let Vault's files be where the settings say."
+        return [Diagnosis("certificates", False, f"not there, or not ours to read: {', '.join(absent)}", next_step)]
+    return [Diagnosis("certificates", True, ", ".join(map(str, named)))] if named else []
 
 
 async def _server(settings: Settings) -> Diagnosis:

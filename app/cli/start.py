@@ -1,7 +1,7 @@
 """What has to hold of the secrets before a server starts. Keeps none of them, and opens no connection.
 
 The SSH key and the database's own files are looked at where they are opened; here is what nobody else looks at: the
-settings' file, PostgreSQL's passwords, and who may write where all of it lies.
+settings' file, PostgreSQL's passwords, what Vault knows us by, and who may write where all of it lies.
 """
 
 import os
@@ -32,6 +32,10 @@ def refuse_open_secrets(settings: Settings) -> None:
         _refuse_readable(Path(file), "The settings file, which holds the database's password,")
     if url.get_backend_name() == "postgresql" and (file := os.environ.get("PGPASSFILE")):
         _refuse_readable(Path(file), "The file of passwords for PostgreSQL")
+    if settings.vault_token_file:
+        _refuse_readable(settings.vault_token_file, "The file that holds Vault's token")
+    if settings.vault_secret_id_file:
+        _refuse_readable(settings.vault_secret_id_file, "The file that holds Vault's secret id")
     _refuse_writable(settings.data_dir)
 
 
@@ -40,7 +44,7 @@ def _refuse_readable(file: Path, what: str) -> None:
         raise Refused(
             f"{what} can be read by others: {file}.",
             code="open_secret",
-            next_step=f"chmod 600 {file}, and change the password if somebody may have read it.",
+            next_step=f"chmod 600 {file}, and change what it holds if somebody may have read it.",
         )
 
 

@@ -5,6 +5,7 @@ holds the public ones.
 """
 
 import os
+import stat
 import tempfile
 from collections.abc import Sequence
 from functools import cached_property
@@ -64,12 +65,7 @@ def ensure_key(path: Path) -> None:
     can read: whoever has it signs in to every host.
     """
     if path.exists():
-        if path.stat().st_mode & 0o077:
-            raise Refused(
-                f"Others than its owner can read the private key {path}.",
-                code="key_private",
-                next_step=f"chmod 600 {path}; if somebody may have read it, make a new one for the hosts.",
-            )
+        refuse_open(path)
         return
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = asyncssh.generate_private_key("ssh-ed25519", comment="askfirst")
@@ -85,6 +81,23 @@ def ensure_key(path: Path) -> None:
     finally:
         Path(name).unlink()
     path.with_name(f"{path.name}.pub").write_bytes(key.export_public_key())
+
+
+def refuse_open(path: Path) -> None:
+    """Raise Refused for a key that others can read, and for what is no key: its mode is nothing to change."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) or (mode & 0o077 and b"PRIVATE KEY-----" not in path.read_bytes()):
+        raise Refused(
+            f"{path} is no file that holds a private key.",
+            code="no_client_key",
+            next_step="Name the path of a private key, or of a file that is not there yet: then one is made.",
+        )
+    if mode & 0o077:
+        raise Refused(
+            f"Others than its owner can read the private key {path}.",
+            code="key_private",
+            next_step=f"chmod 600 {path}; if somebody may have read it, make a new one for the hosts.",
+        )
 
 
 def pinned(host: Host) -> tuple[asyncssh.SSHKey, ...]:

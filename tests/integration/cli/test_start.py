@@ -90,6 +90,55 @@ def test_a_private_key_that_others_can_read_is_refused(people: Command) -> None:
     assert "chmod 600" in what
 
 
+@pytest.mark.threat("A13")
+@pytest.mark.threat("L6")
+@pytest.mark.parametrize("name", ["ASKFIRST_VAULT_TOKEN_FILE", "ASKFIRST_VAULT_SECRET_ID_FILE"])
+def test_a_secret_for_vault_that_others_can_read_is_refused_and_one_that_is_absent_is_found(
+    people: Command, name: str
+) -> None:
+    file = people.folder / "vault"
+    vault = {"ASKFIRST_VAULT_ADDR": "https://127.0.0.1:9", "ASKFIRST_VAULT_ROLE_ID": "r", name: str(file)}
+    absent = {each["name"]: each for each in people.json("doctor", **vault)}
+    assert (absent["certificates"]["holds"], str(file) in absent["certificates"]["seen"]) == (False, True)
+    file.write_text("hvs.q7-fmx2-kk9s\n")
+    file.chmod(0o644)
+    why, what = refused(people, **vault)
+    assert ("Vault" in why, f"chmod 600 {file}" in what) == (True, True)
+    told = {each["name"]: each for each in people.json("doctor", **vault)}
+    assert (told["secrets"]["holds"], told["secrets"]["seen"], told["certificates"]["holds"]) == (False, why, True)
+    file.chmod(0o600)
+    assert {each["name"]: each["holds"] for each in people.json("doctor", **vault)}["secrets"] is True
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_what_is_no_private_key_is_named_and_no_mode_of_it_is_to_be_changed(people: Command, mode: int) -> None:
+    folder, other = people.folder / "keys", people.folder / "passwd"
+    folder.mkdir()
+    folder.chmod(mode)
+    other.write_text("root:x:0:0::/root:/bin/sh\n")
+    other.chmod(0o644)
+    for place in (folder, other):
+        why, what = refused(people, ASKFIRST_SSH_KEY=str(place))
+        assert (why, "chmod" in what) == (f"{place} is no file that holds a private key.", False)
+        told = {each["name"]: each for each in people.json("doctor", ASKFIRST_SSH_KEY=str(place))}
+        assert (told["SSH key"]["seen"], "chmod" in told["SSH key"]["next"]) == (why, False)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["askfirst.example.org", "askfirst.example.org:8770", "ftp://a", "https://a/askfirst", "https://", "http://a?x"],
+)
+def test_an_address_with_which_no_link_can_begin_is_refused(askfirst: Command, url: str) -> None:
+    why, _ = refused(askfirst, ASKFIRST_BASE_URL=url)
+    assert "ASKFIRST_BASE_URL" in why
+    assert "with its scheme and without a path" in why
+
+
+def test_a_slash_at_the_end_of_the_address_is_no_path(askfirst: Command) -> None:
+    told = {each["name"]: each["seen"] for each in askfirst.json("doctor", ASKFIRST_BASE_URL="HTTP://127.0.0.1:9/")}
+    assert told["server"].startswith("http://127.0.0.1:9 does not answer")
+
+
 @pytest.mark.threat("G7")
 def test_a_database_of_a_version_that_it_does_not_know_is_refused(people: Command) -> None:
     with sqlite3.connect(data(people) / "askfirst.db") as connection:
