@@ -43,12 +43,19 @@ def keep_to_itself() -> None:
 
 @contextlib.contextmanager
 def listening(path: Path) -> Iterator[socket.socket]:
-    """Listen on a Unix socket until the end of the block. Raises Refused where another file has that name."""
+    """Listen on a Unix socket until the end of the block. Raises Refused where that cannot be."""
     if path.exists() and not path.is_socket():
         raise Refused(f"{path} is there, and is no socket.", code="socket_taken", next_step="Name another path.")
     path.unlink(missing_ok=True)  # of one that could not tidy up: the lock on the key says that none is alive
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
-        made.bind(str(path))
+        try:
+            made.bind(str(path))
+        except OSError as error:
+            raise Refused(
+                f"The signer cannot listen at {path}: {error.strerror or error}.",
+                code="no_socket",
+                next_step=f"Make the folder {path.parent}, belonging to the signer's user and open to the server's.",
+            ) from error
         try:
             path.chmod(0o666)  # who may ask is told by the kernel for each connection, not by the file's mode
             made.listen()

@@ -18,7 +18,7 @@ import pytest
 from app.core.errors import Refused, Unreachable
 from app.ssh.authority import Authority
 from app.ssh.certificates import Certificates, Wish, read
-from app.ssh.signer import SocketSigner
+from app.ssh.signer import SocketSigner, listening
 
 ROOT = Path(__file__).parents[3]
 NOBODY = 65534
@@ -238,3 +238,11 @@ async def test_a_signer_that_does_not_answer_or_signs_something_else_is_told_and
         assert pair.has_cert
         with pytest.raises(Unreachable, match="signed before"):
             await Certificates(SocketSigner(signer.socket)).pair("restart-a", 3, None)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    place = tmp_path / "gone" / "socket"
+    with pytest.raises(Refused) as refused, listening(place):
+        pass
+    assert refused.value.message == f"The signer cannot listen at {place}: No such file or directory."
+    assert str(place.parent) in refused.value.next_step
