@@ -49,8 +49,10 @@ def serve(
                 await anchor.check(world.db)
                 if bare := await anchor.begins_anew(world.db):
                     show([Line(bare, "wait"), BEGUN])
-                # A new link ends the one before, which a server with pages may have shown.
-                return None if settings.role == "worker" else await setup_link(world, settings.base_url)
+                # A new link ends the one before, which a server with pages may have shown: none is made by a worker,
+                # nor by a server that then finds its port taken.
+                with listening(settings.listen):
+                    return None if settings.role == "worker" else await setup_link(world, settings.base_url)
 
     async def run() -> None:
         address = wiring.settings.listen

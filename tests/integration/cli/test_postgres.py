@@ -50,13 +50,17 @@ def test_the_doctor_tries_to_change_the_log_as_whoever_the_server_signs_in_as(pe
     assert people.json("audit", "verify", ASKFIRST_DATABASE_URL=app)["is_whole"]
 
 
-def test_a_worker_leaves_the_link_alone_that_a_server_with_pages_printed(askfirst: Command, cluster: Cluster) -> None:
+def test_a_worker_and_a_server_whose_port_is_taken_leave_a_printed_link_alone(
+    askfirst: Command, cluster: Cluster
+) -> None:
     url = cluster.place()
     cluster.create(url)
     with serving(askfirst, ASKFIRST_DATABASE_URL=url, ASKFIRST_ROLE="web") as pages:
         (link,) = re.findall(r"http://\S+/setup/\S+", "".join(pages.lines))
         with serving(askfirst, ASKFIRST_DATABASE_URL=url, ASKFIRST_ROLE="worker") as worker:
             assert "/setup/" not in "".join(worker.lines)
+        taken = askfirst("serve", ASKFIRST_DATABASE_URL=url, ASKFIRST_LISTEN=pages.url.removeprefix("http://"))
+        assert (taken.stdout, "Nothing can listen on" in taken.stderr) == ("", True)
         assert httpx.get(link, trust_env=False).status_code == 200
     cluster.drop(url)
 
