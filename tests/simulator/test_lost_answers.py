@@ -1,5 +1,6 @@
 """What the simulator has found in the store, each as a script of faults of its own."""
 
+import asyncio
 from random import Random
 
 import pytest
@@ -45,6 +46,26 @@ def test_a_commit_whose_answer_was_lost_is_looked_up_again_whatever_fails_meanwh
     with chance_from(Random(3)):
         stage.in_the_world("one", freezes.freeze(db, "all", by="bo", at=START, event_id="f", reason="Why."))
     assert (scripted.script, stage.is_frozen(), stage.record.broken) == ([], True, [])
+    stage.close()
+
+
+@pytest.mark.law(10)
+@pytest.mark.threat("G4")
+def test_a_commit_that_was_lost_is_not_found_in_what_another_wrote_in_its_place() -> None:
+    stage, scripted = staged((Fault.COMMIT_UNDONE, ""), (Fault.FULL, "SELECT audit_head"))
+    db, other = database(stage.model, is_served=True), database(stage.model, is_served=True)
+
+    async def both() -> object:
+        lost = asyncio.ensure_future(freezes.freeze(db, "all", by="bo", at=START, event_id="f", reason="Why."))
+        while scripted.script:  # noqa: ASYNC110 - a script calls nobody
+            await asyncio.sleep(0.05)
+        await freezes.freeze(other, "host:alpha", by="cy", at=START, event_id="g", reason="Why.")
+        return (await asyncio.gather(lost, return_exceptions=True))[0]
+
+    with chance_from(Random(3)):
+        told = stage.in_the_world("one", both())
+    assert isinstance(told, Broken)
+    assert stage.model.raw.execute("SELECT scope FROM freezes").fetchall() == [("host:alpha",)]
     stage.close()
 
 

@@ -8,17 +8,19 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import Conflict
+from app.core.errors import Broken, Conflict
 from app.core.facts import Facts
 from app.core.lifecycle import ENDED, Request, State
 from app.core.registry import Registry, difference
 from app.core.run import Exited, Progress
 from app.core.service import Host, Service
 from app.flow import ask, freeze
+from app.flow import replica as module
 from app.flow.ids import new_id
+from app.flow.replica import replica
 from app.flow.sweep import Sweep
 from app.flow.worker import Worker
-from app.store import leases, output, requests, services
+from app.store import leases, output, proofs, requests, services
 from app.store.verify import verify
 from tests.fakes.hosts import FakeHosts
 from tests.integration.databases import Databases, raw
@@ -231,6 +233,51 @@ async def test_a_worker_told_to_stop_does_not_begin_the_run_of_what_was_approved
     assert (after.state, stage.alpha.runs()) == (State.SUCCEEDED, 1)
 
 
+@pytest.mark.threat("T20")
+async def test_a_replica_told_to_end_waits_for_the_step_under_way(stage: Stage) -> None:
+    approved = await stage.approve(await stage.waiting())
+    held, _ = holding(stage, "first")
+    world = replace(stage.world, hosts=held, worker="first")
+
+    async def live() -> None:
+        async with replica(world, stage.url, works=True):
+            await held.began.wait()
+
+    living = asyncio.create_task(live())
+    await held.began.wait()
+    asyncio.get_running_loop().call_later(0.3, held.let_go.set)
+    await living
+    assert (await story(stage, approved))[3:6] == ["run_started", "run_ended", "settled"]
+
+
+@pytest.mark.only("sqlite")
+async def test_the_one_process_of_a_file_takes_up_at_its_start_what_the_one_before_held(stage: Stage) -> None:
+    approved = await stage.approve(await stage.waiting())
+    assert await leases.take(stage.db, [approved.id], "gone", now=stage.clock.now(), seconds=3600)
+    async with replica(stage.world, stage.url, works=True), asyncio.timeout(60):
+        while (await requests.load(stage.db, approved.id)).state is not State.SUCCEEDED:  # noqa: ASYNC110 - a row calls nobody
+            await asyncio.sleep(0.05)
+
+
+async def test_after_a_gap_in_what_is_heard_all_look_again_and_hearing_goes_on(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[list[str]] = [[], ["", "R-1"]]
+
+    async def heard(_: str) -> AsyncIterator[str]:
+        for topic in told.pop(0):
+            yield topic
+        if told:
+            raise Broken("The line is lost.", code="store_away", next_step="Wait.")
+
+    monkeypatch.setattr(module, "heard", heard)
+    with stage.world.news.listen("elsewhere") as other, stage.world.news.listen("R-1") as mine:
+        async with replica(stage.world, stage.url, works=False), asyncio.timeout(60):
+            await other(3600)
+            await mine(3600)
+    assert told == []
+
+
 @pytest.mark.law(9)
 @pytest.mark.threat("B8")
 @pytest.mark.threat("T6")
@@ -265,6 +312,20 @@ async def test_a_host_is_swept_by_one_worker_in_each_turn(stage: Stage) -> None:
         await asyncio.gather(*(each.tick() for each in sweeps))
         await asyncio.gather(*(each.rest() for each in sweeps))
     assert len(stage.hosts.probes) == 1
+
+
+@pytest.mark.threat("T8")
+async def test_a_sweep_that_comes_late_writes_nothing(stage: Stage) -> None:
+    stage.world = replace(stage.world, limits=replace(stage.world.limits, sweep_every_seconds=900.0))
+    slow = Slow(stage.clock, stage.hosts.hosts)
+    sweep = Sweep(replace(stage.world, hosts=slow))
+    before = await proofs.proofs(stage.db)
+    await sweep.tick()
+    await slow.began.wait()
+    raw(stage.url, RAN_OUT)
+    slow.let_go.set()
+    await sweep.rest()
+    assert await proofs.proofs(stage.db) == before
 
 
 async def test_a_connection_is_let_go_by_every_worker_once_its_request_has_ended_elsewhere(stage: Stage) -> None:

@@ -8,6 +8,7 @@ import pytest
 from app.core.errors import Broken, NotFound, Refused
 from app.store import dialect, sqlite
 from app.store.engine import Database, lock_for_serving, open_database
+from app.store.log import Tx
 from tests.integration.databases import file, moved, raw
 from tests.integration.store.sample import note
 
@@ -227,3 +228,12 @@ async def test_the_reading_side_cannot_write(db: Database, sql: str) -> None:
         async with db.read() as connection:
             await connection.exec_driver_sql(sql)
     assert broken.value.code == "store_readonly"
+
+
+@pytest.mark.only("sqlite")
+@pytest.mark.law(10)
+async def test_what_a_file_acknowledges_is_on_the_disk(db: Database) -> None:
+    async def asked(tx: Tx) -> list[int]:
+        return [value for (value,) in await tx.run("PRAGMA synchronous")]
+
+    assert await db.write(asked) == [2], "FULL: each commit waits for the disk"
