@@ -142,7 +142,7 @@ def service_problems(service: Service) -> list[Problem]:
         _form("host", service.host, NAME, "the registry's name of a host"),
         _either(0 < len(service.owner.strip()) <= 200, "owner", "name the person or team who answers for it"),
         _form("unit", service.unit, UNIT, "the manager's own name, of letters, digits and @ . _ : / - only"),
-        _form("user", service.user, USER, "the user of its process: letters, digits and . _ @ - only"),
+        _form("user", service.user, USER, "the user name of its process, of letters, digits and . _ @ - only"),
         _path("path", service.path),
         _path("config", service.config),
         _either(0 <= service.settle_seconds <= 600, "settle", "between 0s and 10m"),

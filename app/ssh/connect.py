@@ -113,6 +113,8 @@ async def _connect(
     pins: tuple[asyncssh.SSHKey, ...],
     tunnel: asyncssh.SSHClientConnection | None,
 ) -> asyncssh.SSHClientConnection:
+    # asyncssh asks who we are here, though nothing of ours uses it, and fails for a container's user without a name.
+    os.environ.setdefault("LOGNAME", "askfirst")
     options = _options(host, client, pins)
     if tunnel:
         return await asyncssh.connect(host.address, host.port, tunnel=tunnel, config=None, options=options)
@@ -125,8 +127,6 @@ async def _connect(
 
 
 def _options(host: Host, client: _Client, pins: tuple[asyncssh.SSHKey, ...]) -> asyncssh.SSHClientConnectionOptions:
-    # asyncssh asks who we are here, though nothing of ours uses it, and fails for a container's user without a name.
-    os.environ.setdefault("LOGNAME", "askfirst")
     return asyncssh.SSHClientConnectionOptions(
         config=None,
         client_factory=lambda: client,

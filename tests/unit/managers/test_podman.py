@@ -252,7 +252,7 @@ def test_the_argv_is_podmans_own_as_the_user_whose_container_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["root/pod", "a/b/c", "/pod", "Rbron/pod", "pod.service", "0123456789ab", "p", "rbron/-x", "rbron/"]
+    "unit", ["root/pod", "a/b/c", "/pod", "r:bron/pod", "pod.service", "0123456789ab", "p", "rbron/-x", "rbron/"]
 )
 def test_a_claim_names_one_container(unit: str) -> None:
     assert [each.field for each in podman.problems(claim("podman", unit))] == ["unit"]
