@@ -47,13 +47,7 @@ def _addresses(text: str) -> str:
 def _site(url: str) -> str:
     """Return the address of a site, without a slash at its end. Raises ValueError where links cannot begin with it."""
     parts = urlsplit(url.strip().rstrip("/"))
-    if (
-        parts.scheme not in {"http", "https"}
-        or not parts.hostname
-        or "@" in parts.netloc
-        or parts.port == 0
-        or any(parts[2:])
-    ):
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or any(parts[2:]):
         raise ValueError("write it as https://askfirst.example.org, with its scheme and without a path")
     return f"{parts.scheme}://{parts.netloc}"
 

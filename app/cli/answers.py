@@ -224,8 +224,8 @@ def _unreadable_settings(error: ValidationError) -> Refused:
 
 
 def _unfit(found: ErrorDetails) -> str:
-    name = "_".join(map(str, found["loc"])).upper()
-    return f"ASKFIRST_{name}: {found['msg']}" if name else found["msg"].removeprefix("Value error, ")
+    name, why = "_".join(map(str, found["loc"])).upper(), found["msg"].removeprefix("Value error, ")
+    return f"ASKFIRST_{name}: {why}" if name else why
 
 
 def _fault(error: Exception) -> Broken:

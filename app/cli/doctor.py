@@ -104,7 +104,7 @@ def _secrets(settings: Settings) -> Diagnosis:
         refuse_open_secrets(settings)
     except AskfirstError as error:
         return Diagnosis("secrets", False, error.message, error.next_step)
-    return Diagnosis("secrets", True, "none that others could read or guess")
+    return Diagnosis("secrets", True, "none that is a default, or open to others")
 
 
 def _certificates(settings: Settings) -> list[Diagnosis]:

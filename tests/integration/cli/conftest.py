@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from typer.testing import CliRunner, Result
 
 from app.cli.main import app
@@ -28,11 +29,14 @@ class Command:
     environment: Mapping[str, str]
 
     def __call__(self, *words: str, given: str = "", **variables: str) -> Result:
-        """Run in this process, to the end."""
+        """Run in this process, to the end. Its log, which goes to a stream of the runner's, ends with it."""
         hidden = {name: None for name in os.environ if name.startswith("ASKFIRST_")}
-        done = CliRunner().invoke(
-            app, words, obj=Wiring(), input=given, env={**hidden, **self.environment, **variables}
-        )
+        environment = {**hidden, **self.environment, **variables}
+        before = structlog.get_config()
+        try:
+            done = CliRunner().invoke(app, words, obj=Wiring(), input=given, env=environment)
+        finally:
+            structlog.configure(**before)
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
         return done
 

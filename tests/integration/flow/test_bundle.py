@@ -122,7 +122,7 @@ def test_plain_ssh_keygen_takes_what_was_extracted_and_refuses_it_changed(bundle
     warrant.write_text(warrant.read_text().replace("restart", "reload"))
     assert all(subprocess.run(["sh", "-c", line], capture_output=True, check=False).returncode for line in commands)
     again = askfirst("audit", "check", str(file), "--extract", str(tmp_path / "out"))
-    assert again.exit_code == 1
+    assert again.exit_code == 2
     assert "is there already" in again.stderr
 
 

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from app.core.facts import Facts
@@ -64,7 +63,6 @@ async def test_a_changed_verdict_is_one_event_with_what_holds_and_a_notice_and_t
     assert await notices.of(stage.db, stage.who["bo"].id) == []
     stage.clock.advance(60)
     stop(stage)
-    structlog.reset_defaults()  # a command that ran before in this process may have asked for less
     with capture_logs() as logs:
         await swept(stage)
     assert await changes(stage) == [("", "VERIFIED"), ("VERIFIED", "DOWN")]
