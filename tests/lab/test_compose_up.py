@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.lab.composed import THERE, Composed, deliver, tunnel, words
-from tests.lab.flow_world import pinned, runs
+from tests.lab.flow_world import ROOT, pinned, runs
 from tests.lab.hosts import Lab, LabHost
 
 SECONDS = 120.0
@@ -215,3 +215,19 @@ def test_the_container_that_answers_is_healthy_and_one_that_cannot_reach_its_dat
     finally:
         composed.run("docker compose unpause database")
     until(lambda: composed.run(state).strip() == "healthy", "it did not get well again")
+
+
+def test_a_backup_is_put_back_by_the_words_of_the_page_on_operating(composed: Composed, there: LabHost) -> None:
+    """Last in this file: what it puts back is frozen."""
+    page = (ROOT / "docs" / "operating.md").read_text()
+    block = re.search(r"```\n(.*?)```", page.partition("With Docker Compose, `/backups` belongs")[2], re.DOTALL)
+    assert block
+    there.run(["install", "-d", "-o", "10001", "/backups"])
+    for line in block[1].splitlines():
+        composed.run(line, timeout=300)
+    until(lambda: len(composed.replicas()) == 2, "the replicas did not come back")
+    replica = composed.replicas()[0]
+    assert json.loads(composed.run(f"docker exec {replica} askfirst audit verify --json"))["is_whole"]
+    (frozen,) = json.loads(composed.run(f"docker exec {replica} askfirst freeze list --json"))
+    assert frozen["scope"] == "all"
+    assert composed.run("docker compose exec -T database psql -U postgres -d askfirst_before -Atc 'SELECT 1'") == "1\n"
