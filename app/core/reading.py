@@ -64,7 +64,7 @@ def _facts(
         processes=_once(((process.pid, process) for process in map(_process, by_kind["process"])), "process"),
         listeners=_listeners(by_kind["listen"], by_kind["holder"]),
         own=MappingProxyType({manager: tuple(found) for manager, found in own.items()}),
-        identity=_of_service(by_kind["identity"], asked, lambda record: record.fields["line"]),
+        identity=_of_service(by_kind["identity"], asked, _line),
         code=_once(((_about(record, asked), _checkout(record)) for record in by_kind["code"]), "code"),
         writable=_of_service(by_kind["writable"], asked, _writable),
         blind=tuple(map(_blind, by_kind["blind"])),
@@ -74,6 +74,14 @@ def _facts(
 
 def _permitted(level: str, records: Sequence[Record]) -> frozenset[str] | None:
     return None if level == Level.OPEN else frozenset(record.fields["line"] for record in records)
+
+
+def _line(record: Record) -> str:
+    """Read an identity line. The gate writes whatever it read itself escaped, so that a warrant can hold it."""
+    line = record.fields["line"]
+    if not (line.isascii() and line.isprintable()):
+        raise ValueError(f"an identity line is not of its form: {line[:40]!a}")
+    return line
 
 
 def _process(record: Record) -> Process:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from app.core.errors import Conflict, Refused
 from app.core.events import Approved, Cancelled, Denied
-from app.core.lifecycle import ASKING, CLICK, Request, State
+from app.core.lifecycle import ASKING, CLICK, ENDED, Request, State
 from app.core.policy import Attempt, Kind, Person, Role, Via, approval_refusal, eligibility_refusal
 from app.core.verdict import Code
 from app.flow import evidence
@@ -79,7 +79,9 @@ def cancel_refusal(request: Request, who: Person) -> Refused | None:
         return Conflict(
             f"This request is {request.state}; it can no longer be cancelled.",
             code="too_late",
-            next_step="Nothing needs to be done; its page shows how it ended.",
+            next_step="Nothing needs to be done; its page shows how it ended."
+            if request.state in ENDED
+            else "It is under way; its page shows what is known of it.",
         )
     return None
 

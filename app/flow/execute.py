@@ -52,9 +52,11 @@ async def _held_back(world: World, request: Request) -> Request | None:
 
 
 async def _called_back(world: World, request: Request, registry: Registry) -> Request | None:
-    """Look once more, now that the start is in the log: what was frozen or changed before it was does not run."""
+    """Look once more, now that the start is in the log: what was frozen, changed or over before it was does not run."""
     if freezes.sentence(await freezes.current(world.db), request.host, request.environment):
         return await _refused(world, request, "A freeze was set the moment before the run.")
+    if request.not_after <= world.clock.now():
+        return await _refused(world, request, "It expired the moment before the run.")
     return await watch.gone_stale(world, request, registry)
 
 

@@ -27,6 +27,7 @@ from app.ssh.keys import fingerprint, pinned
 from app.store import requests, services
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 2.0
+_ELSEWHERE = "The registry's entry means something else by now than what ran: nobody has seen that come back."
 
 
 async def reconcile(world: World, request: Request) -> Request:
@@ -76,6 +77,10 @@ async def settle(world: World, request: Request) -> Request:
     service = registry.service(request.service)
     if service is None:
         return await _write(world, request, False, "The service was taken out of the registry.", None)
+    text = await requests.text(world.db, request.warrant or "")
+    ran = read_warrant(text) if text else None
+    if service.host != request.host or (ran and service.manager != ran.manager):
+        return await _write(world, request, False, _ELSEWHERE, None)
     before = await proof.of(world.db, request)
     lines = before.identity if before else ()
     watch = Watch.begin(
@@ -87,6 +92,8 @@ async def settle(world: World, request: Request) -> Request:
     while True:
         seen, watch, conclusion = await _observe(world, registry, service, watch)
         now = world.clock.now()
+        if ran and seen.verdict.is_verified and seen.verdict.unit != ran.unit:
+            return await _write(world, request, False, _ELSEWHERE, seen, lines)
         deadline = min(deadline, now + patience)  # a clock that was set back makes nobody wait for longer
         if conclusion.is_final or now >= deadline:
             return await _write(world, request, conclusion.is_success, conclusion.why, seen, lines)

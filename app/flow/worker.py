@@ -124,7 +124,10 @@ class Worker:
             held = await leases.held(world.db, now, limits.lease_seconds)
             free = [each for each in due if each not in held][: max(0, limits.steps_at_once - len(self._tasks))]
             for lease in await leases.take(world.db, free, world.worker, now=now, seconds=limits.lease_seconds):
-                self._begin(lease)
+                if self._is_stopping:
+                    await leases.give_back(world.db, lease)
+                else:
+                    self._begin(lease)
 
     def _due(self, alive: Iterable[Alive], now: float) -> list[str]:
         """List what wants a step now: what has run out first, then what wants work, then what is to be seen again."""

@@ -1,4 +1,4 @@
-"""Three bugs that are planted on purpose, each as another worker or another port in place of the real one.
+"""Four bugs that are planted on purpose, each as another worker or another port in place of the real one.
 
 Nothing of Askfirst is patched: a world is built with these instead, as ``main`` builds it with the real ones.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from app.core.errors import AskfirstError, Conflict, Lost
 from app.core.events import RunStarted
 from app.core.lifecycle import ENDED, Request, State
-from app.core.run import Exited, Progress
+from app.core.run import Exited, Progress, Spool, SpoolState
 from app.core.service import Host
 from app.flow import envelope, execute
 from app.flow.ids import stamp
@@ -81,6 +81,15 @@ class TriesAgain(SimulatedHosts):
         except Lost:
             async for progress in self.line.run(host, warrant, via, serial):
                 yield progress
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyReads(SimulatedHosts):
+    """It takes a warrant that was not spent for one that never can be: what is late still arrives."""
+
+    async def burn(self, host: Host, request_id: str, via: Sequence[Host] = ()) -> Spool:
+        spool = await self.result(host, request_id, via)
+        return Spool(SpoolState.BURNED) if spool.state is SpoolState.UNSPENT else spool
 
 
 def _start(world: World, request: Request) -> RunStarted:

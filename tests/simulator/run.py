@@ -5,6 +5,7 @@ python -m tests.simulator.run --seed 4711 --trace    one of them, line by line
 """
 
 import argparse
+import asyncio
 import gc
 import logging
 import sys
@@ -30,6 +31,8 @@ from tests.simulator.template import APPROVERS, EXPIRES_SECONDS, clean_up, copie
 from tests.simulator.world import Planted, Stage
 
 _MOST_SECONDS = 400.0
+# A warrant that was sent, and given up for lost, may arrive for as long.
+_LATEST_SECONDS = 30.0
 _BATCH, _SAID_EVERY = 50, 1000
 
 
@@ -124,6 +127,7 @@ async def _live(stage: Stage) -> None:
     until = stage.loop.time() + _MOST_SECONDS
     while stage.loop.time() < until and not stage.is_at_rest():
         await story.nudge()
+    await asyncio.sleep(_LATEST_SECONDS)
 
 
 def _verified(stage: Stage) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulator.faults import Fault
-from tests.simulator.planted import ActsBeforeItsCommit, ClaimsByReading, TriesAgain
+from tests.simulator.planted import ActsBeforeItsCommit, ClaimsByReading, OnlyReads, TriesAgain
 from tests.simulator.run import run, simulate
 from tests.simulator.world import Planted
 
@@ -21,6 +21,7 @@ PLANTED = {
     "claim by read-then-update": (Planted(worker=ClaimsByReading), "a warrant is sent once"),
     "act before commit": (Planted(worker=ActsBeforeItsCommit), "log, then act"),
     "retry on lost connection": (Planted(hosts=TriesAgain), "a warrant is sent once"),
+    "read in place of burn": (Planted(hosts=OnlyReads), "an end is true"),
 }
 
 

@@ -217,7 +217,7 @@ class Stage:
         return self.model.raw.execute("SELECT 1 FROM freezes").fetchone() is not None
 
     def is_at_rest(self) -> bool:
-        """Whether every request has ended, and no host still works on one."""
+        """Whether every request has ended."""
         return all(each.request.state in ENDED for each in self.model.told.values())
 
     def heal(self) -> None:
