@@ -46,11 +46,13 @@ async def recovered(db: Database, path: Path, reason: str, now: float) -> int:
     Raises Refused ``bad_text`` or ``anchor_unreadable``, with nothing written.
     """
     said = words(reason, "reason", REASON_BYTES)
-    marks = Anchor(path).marks()
+    anchor = Anchor(path)
+    marks, missing = anchor.marks(), await anchor.missing(db)
     # It forgives what was anchored before it, so it is dated after that, whatever this machine's clock says.
     at = max([now, *(mark.at for mark in marks)])
     newest = max(marks, key=lambda mark: mark.seq, default=None)
-    return await recovery.record(db, newest, reason=said, by=operator().id, at=at, ids=(new_id(now), new_id(now)))
+    ids = (new_id(now), new_id(now))
+    return await recovery.record(db, newest, missing, reason=said, by=operator().id, at=at, ids=ids)
 
 
 async def _keep(world: World, anchor: Anchor, every: float) -> None:

@@ -7,7 +7,7 @@ It holds one line for each anchoring, ``seq hash time``, and is only ever append
 
 It does not protect itself: whoever can rewrite both the database and this file can cut both, so it belongs on another
 machine, in a folder where this one can append and not rewrite. It does not say why rows are gone; ``recovery`` writes
-that into the log, and what was anchored before such an event, from its number on, is forgiven.
+that into the log, and what was anchored before such an event, from the first row that it says is gone, is forgiven.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.core.errors import Broken, Refused
 from app.core.events import epoch, iso
 from app.store.engine import Database
+from app.store.log import body_in
 from app.store.tables import AUDIT, AUDIT_HEAD
 
 RECOVERED = "log_recovered"
@@ -63,8 +65,8 @@ class Anchor:
         marks = await asyncio.to_thread(self.marks)
         async with db.read() as connection:
             end = int(await connection.scalar(select(AUDIT_HEAD.c.seq)) or 0)
-            wanted = select(AUDIT.c.seq, AUDIT.c.at).where(AUDIT.c.type == RECOVERED)
-            recoveries = [(row.seq, epoch(row.at)) for row in (await connection.execute(wanted)).all()]
+            wanted = select(AUDIT.c.seq, AUDIT.c.at, AUDIT.c.body).where(AUDIT.c.type == RECOVERED)
+            recoveries = [(_gone_from(row), epoch(row.at)) for row in (await connection.execute(wanted)).all()]
             missing = [mark async for mark in _missing(connection, marks)]
         gone = [mark for mark in missing if not any(seq <= mark.seq and mark.at <= at for seq, at in recoveries)]
         if gone:
@@ -96,6 +98,11 @@ class Anchor:
             first = (self.last.seq if self.last else 0) + 1
             since = await connection.scalar(select(AUDIT.c.at).where(AUDIT.c.seq == first))
         return Mark(head.seq, head.hash.hex(), epoch(since)) if since else None
+
+    async def missing(self, db: Database) -> list[Mark]:
+        """Return the marks whose row the log does not hold, whatever was forgiven. Raises ``anchor_unreadable``."""
+        async with db.read() as connection:
+            return [mark async for mark in _missing(connection, self.marks())]
 
     async def begins_anew(self, db: Database) -> str:
         """Say how much of the log is told from a whole one by nothing, since no row of it is anchored; or nothing."""
@@ -167,6 +174,12 @@ async def _missing(connection: AsyncConnection, marks: Sequence[Mark]) -> AsyncI
         for mark in some:
             if held.get(mark.seq) != mark.hash:
                 yield mark
+
+
+def _gone_from(row: Any) -> int:
+    """Return the number from which on a recovery forgives: its own, or that of an earlier row that it tells of."""
+    seq = int(row.seq)
+    return min(seq, int(body_in(row.body)["data"].get("gone_from", seq)))
 
 
 def _some(marks: Sequence[Mark]) -> Iterator[Sequence[Mark]]:

@@ -5,6 +5,8 @@ frozen since. So everything is frozen until a person has looked, and every sessi
 hosts: each refuses a second run by its own record.
 """
 
+from collections.abc import Sequence
+
 from sqlalchemy import delete
 
 from app.store import freezes
@@ -16,16 +18,20 @@ from app.store.tables import ATTEMPTS, BOOTSTRAP, SESSIONS
 _FROZEN = "An older state of the database was put back: look at what is missing, then release this."
 
 
-async def record(db: Database, mark: Mark | None, *, reason: str, by: str, at: float, ids: tuple[str, str]) -> int:
+async def record(
+    db: Database, mark: Mark | None, missing: Sequence[Mark], *, reason: str, by: str, at: float, ids: tuple[str, str]
+) -> int:
     """Write that the log goes on from an older state, and return how many events are known to be gone.
 
-    ``mark`` is the newest anchor, ``ids`` are those of the two events. All of it is one change.
+    ``mark`` is the newest anchor, ``missing`` are the anchors whose rows are gone: those of a log that went on since on
+    another way lie before its end. ``ids`` are those of the two events. All of it is one change.
     """
 
     async def change(tx: Tx) -> int:
-        lost = max(0, mark.seq - tx.head.seq) if mark else 0
+        lost = max(mark.seq - tx.head.seq if mark else 0, len({each.seq for each in missing}))
         anchored = {"anchored": mark.seq, "anchored_hash": mark.hash} if mark else {"anchored": 0, "anchored_hash": ""}
-        data = {**anchored, "lost": lost, "reason_text": await tx.keep_words(reason)}
+        gone = {"gone_from": min(each.seq for each in missing)} if missing else {}
+        data = {**anchored, **gone, "lost": lost, "reason_text": await tx.keep_words(reason)}
         await tx.record(body_for(RECOVERED, data, event_id=ids[0], at=at, by=by))
         if not await freezes.is_frozen(tx, "all"):
             await freezes.put(tx, "all", by=by, at=at, event_id=ids[1], reason=_FROZEN)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import Broken, Refused
+from app.flow import anchoring
 from app.store import freezes, people, recovery
 from app.store.anchor import Anchor, Mark
 from app.store.engine import Database
@@ -112,7 +113,7 @@ async def test_a_restore_on_purpose_is_told_in_the_log_and_forgives_only_what_wa
     disarmed(url, *CUT)
     (newest,) = anchor.marks()
     told = {"reason": "The disk died.", "by": "operator"}
-    assert await recovery.record(db, newest, **told, at=NOW + 60, ids=("r1", "r2")) == 3
+    assert await recovery.record(db, newest, [newest], **told, at=NOW + 60, ids=("r1", "r2")) == 3
     ((seq, body),) = raw(url, "SELECT seq, body FROM audit WHERE type = 'log_recovered'")
     assert seq == 3
     assert b'"anchored":5' in body
@@ -130,6 +131,24 @@ async def test_a_restore_on_purpose_is_told_in_the_log_and_forgives_only_what_wa
     assert (await refusal(db, anchor)).code == "log_shorter"
 
 
+@pytest.mark.threat("F6")
+async def test_a_log_that_went_on_since_without_what_was_anchored_is_forgiven_once_that_is_said(
+    db: Database, url: str, anchor: Anchor
+) -> None:
+    """A standby took over that lacked the last rows, and the servers wrote on, past the anchored number."""
+    await noted(db, 5)
+    await anchor.mark(db, NOW)
+    disarmed(url, *CUT)
+    await noted(db, 6)
+    assert (await refusal(db, anchor)).code == "log_rewritten"
+    assert await anchoring.recovered(db, anchor.path, "A failover.", NOW + 60) == 1
+    after = Anchor(anchor.path)
+    await after.check(db)
+    assert (await after.mark(db, NOW + 120) or Mark(0, "", 0)).seq > 6
+    disarmed(url, *CUT)
+    assert (await refusal(db, anchor)).code == "log_shorter"
+
+
 async def test_a_restore_freezes_everything_once_ends_every_session_and_leaves_the_log_whole(
     db: Database, url: str
 ) -> None:
@@ -138,7 +157,7 @@ async def test_a_restore_freezes_everything_once_ends_every_session_and_leaves_t
     raw(url, "INSERT INTO sessions VALUES ('d', 'ada', 1, 1, 1)")
     for number in range(2):
         ids = (f"back{number}", f"frozen{number}")
-        assert await recovery.record(db, None, reason="r", by="operator", at=NOW + 9, ids=ids) == 0
+        assert await recovery.record(db, None, [], reason="r", by="operator", at=NOW + 9, ids=ids) == 0
     assert [(each.scope, each.by) for each in await freezes.current(db)] == [("host:alpha", "ada"), ("all", "operator")]
     assert raw(url, "SELECT count(*) FROM sessions") == [(0,)]
     assert raw(url, "SELECT count(*) FROM bootstrap") == [(0,)]
