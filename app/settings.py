@@ -96,7 +96,10 @@ class Settings(BaseSettings):
     )
     kit_runs_per_hour: int = Field(12, ge=1, le=3600, description="Most restarts in an hour on a host with the kit.")
     lease_seconds: float = Field(
-        20, ge=2, description="How long a replica that died in mid-step is waited for; a living one renews its claim."
+        20,
+        ge=2,
+        description="How long a replica that died in mid-step is waited for; a living one renews its claim. "
+        "The same on every server.",
     )
     # Often enough to find what is wrong before somebody needs it; a probe of a crowded host costs it half a second.
     sweep_every: Annotated[Duration, AfterValidator(_off_or_calm)] = Field(
