@@ -8,7 +8,7 @@ PIP := $(PY) -m pip --quiet --disable-pip-version-check
 # Real hosts and a browser are used where CI=true, or by `make test-all`. There nothing may be skipped.
 ifeq ($(CI),true)
 EVERYTHING := --lab --browser --no-skips
-# One more than there are cores: the one that has the hosts waits for them most of the time.
+# One more than there are cores: those that have hosts wait for them most of the time.
 WORKERS := $(shell expr $$(nproc) + 1)
 endif
 WORKERS ?= auto
@@ -20,7 +20,7 @@ demo: $(VENV)/.runs
 
 test: lint server
 	$(PY) -m pytest --collect-only --quiet --require-laws --require-threats >$(VENV)/collected || { tail -n 30 $(VENV)/collected; exit 1; }
-	$(PY) -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist loadscope $(EVERYTHING)
+	$(PY) -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist loadscope --no-loadscope-reorder $(EVERYTHING)
 
 # Half of the store's tests run on PostgreSQL. Where nobody may install it, they say what they lack.
 server:

@@ -18,7 +18,7 @@ from tests.threats import REACHED, WAITING
 pytest.register_assert_rewrite("tests.fakes.conformance")
 
 LAWS = range(1, 14)
-WHOLE = ("tests/lab/", "tests/browser/", "tests/integration/demo/test_demo.py")
+WHOLE = ("tests/browser/", "tests/integration/demo/test_demo.py")
 NEEDS = {
     "lab": "needs real hosts (root on Debian), which --lab allows",
     "browser": "needs Chromium, which --browser allows",
@@ -47,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)  # before -m and -k take tests away
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/lab/"))  # what waits most begins first
     for item in items:
         folder = item.path.relative_to(tests).parts[0] if item.path.is_relative_to(tests) else ""
         if folder in NEEDS:
@@ -74,12 +75,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 class ByFolder(LoadScopeScheduling):
-    """One worker owns the machine's hosts, one the browser, one a fleet; all other tests go wherever there is room.
+    """One worker owns the browser, one a fleet; all other tests go wherever there is room, a file's on hosts together.
 
     xdist's own groups do the same by marks, which it cannot hand on under this version of pytest.
     """
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith("tests/lab/"):
+            return nodeid.partition("::")[0]
         return next((whole for whole in WHOLE if nodeid.startswith(whole)), nodeid)
 
 

@@ -20,7 +20,9 @@ def lab() -> Iterator[Lab]:
     """The lab with its template built, for this session alone."""
     if os.geteuid():
         pytest.skip("needs root: the lab mounts file systems and makes a bridge")
-    prefix = os.environ.get("ASKFIRST_LAB_PREFIX", f"t{os.getpid()}-")
+    # Each worker has hosts of its own.
+    given, worker = os.environ.get("ASKFIRST_LAB_PREFIX"), os.environ.get("PYTEST_XDIST_WORKER", "")
+    prefix = f"{given}{worker}" if given else f"t{os.getpid()}-"
     lab = Lab(owner=Process.of(os.getpid()), prefix=prefix)
     lab.build()
     lab.clear_leftovers()
