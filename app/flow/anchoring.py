@@ -17,7 +17,7 @@ from app.flow.ids import new_id
 from app.flow.people import operator
 from app.flow.ports import World
 from app.store import recovery
-from app.store.anchor import Anchor
+from app.store.anchor import Anchor, missing
 from app.store.engine import Database
 
 _LOG = structlog.get_logger("askfirst.anchor")
@@ -46,13 +46,13 @@ async def recovered(db: Database, path: Path, reason: str, now: float) -> int:
     Raises Refused ``bad_text`` or ``anchor_unreadable``, with nothing written.
     """
     said = words(reason, "reason", REASON_BYTES)
-    anchor = Anchor(path)
-    marks, missing = anchor.marks(), await anchor.missing(db)
+    marks = Anchor(path).marks()
     # It forgives what was anchored before it, so it is dated after that, whatever this machine's clock says.
     at = max([now, *(mark.at for mark in marks)])
     newest = max(marks, key=lambda mark: mark.seq, default=None)
     ids = (new_id(now), new_id(now))
-    return await recovery.record(db, newest, missing, reason=said, by=operator().id, at=at, ids=ids)
+    gone = await missing(db, marks)
+    return await recovery.record(db, newest, gone, reason=said, by=operator().id, at=at, ids=ids)
 
 
 async def _keep(world: World, anchor: Anchor, every: float) -> None:

@@ -99,11 +99,6 @@ class Anchor:
             since = await connection.scalar(select(AUDIT.c.at).where(AUDIT.c.seq == first))
         return Mark(head.seq, head.hash.hex(), epoch(since)) if since else None
 
-    async def missing(self, db: Database) -> list[Mark]:
-        """Return the marks whose row the log does not hold, whatever was forgiven. Raises ``anchor_unreadable``."""
-        async with db.read() as connection:
-            return [mark async for mark in _missing(connection, self.marks())]
-
     async def begins_anew(self, db: Database) -> str:
         """Say how much of the log is told from a whole one by nothing, since no row of it is anchored; or nothing."""
         end = None if self.last else await self.pending(db)
@@ -164,6 +159,12 @@ def _mark_in(line: str) -> Mark:
     if len(bytes.fromhex(hashed)) != 32:
         raise ValueError("a hash has 32 bytes")
     return Mark(int(seq), hashed.lower(), epoch(at))
+
+
+async def missing(db: Database, marks: Sequence[Mark]) -> list[Mark]:
+    """Return the marks whose row the log does not hold, whatever was forgiven."""
+    async with db.read() as connection:
+        return [mark async for mark in _missing(connection, marks)]
 
 
 async def _missing(connection: AsyncConnection, marks: Sequence[Mark]) -> AsyncIterator[Mark]:
