@@ -34,7 +34,7 @@ _NEXT: Mapping[State, str] = {
     State.WAITING: "A person has to decide on the page `url`; no token can.",
     State.APPROVED: "It runs as soon as a worker takes it, if the host still agrees.",
     State.RUNNING: "The command is under way; follow its events.",
-    State.UNKNOWN: "The line was lost. The host is asked what happened. Never ask for it again meanwhile.",
+    State.UNKNOWN: "It may have run. The host is asked what happened. Never ask for it again meanwhile.",
     State.SETTLING: "The command ended; the host is asked whether the service truly came back.",
     State.SUCCEEDED: "Nothing is left to do: the host proved that the service came back.",
     State.FAILED: "The command ran and the service did not come back as it should: read `after`, tell the owner.",
@@ -43,6 +43,7 @@ _NEXT: Mapping[State, str] = {
     State.CANCELLED: "Nothing was run: it was taken back.",
     State.STALE: "Nothing was run: host or registry are no longer as they were proved. Ask again.",
     State.NOT_RUN: "Nothing was run, and this warrant can never run. Ask again.",
+    State.GIVEN_UP: "What it did was never found out. A person looks at the host before anybody asks again.",
 }
 
 

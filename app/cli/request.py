@@ -130,7 +130,7 @@ async def _follow(server: Server, request_id: str, *, quiet: bool) -> None:
 def _shown(asked: dict[str, Any], *, is_over: bool) -> Answer:
     if asked["state"] == "succeeded":
         status = Exit.YES
-    elif asked["state"] == "unknown":
+    elif asked["state"] in {"unknown", "given_up"}:
         status = Exit.COULD_NOT_TELL
     else:
         status = Exit.NO if asked["has_ended"] or is_over else Exit.YES

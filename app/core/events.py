@@ -168,7 +168,10 @@ class RunEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRefused(Event):
-    """The gate or the connection refused before the warrant was spent for a run. Nothing was run."""
+    """The gate or the connection refused before the warrant was spent for a run, or by hand nobody restarted it.
+
+    Nothing was run.
+    """
 
     type: ClassVar[str] = "run_refused"
     why: str
@@ -187,6 +190,22 @@ class RunBurned(Event):
     """The gate burned the warrant: it has not run and never can."""
 
     type: ClassVar[str] = "run_burned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored(Event):
+    """An older state of the log was put back, in which this had not run: since then it may have."""
+
+    type: ClassVar[str] = "restored"
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenUp(Event):
+    """An admin ends the search for what a run did: its host cannot be asked any more."""
+
+    type: ClassVar[str] = "given_up"
+    reason_text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ class State(StrEnum):
     CANCELLED = "cancelled"
     STALE = "stale"
     NOT_RUN = "not_run"
+    GIVEN_UP = "given_up"
 
 
 ASKING = frozenset({State.OPEN, State.WAITING, State.APPROVED})
@@ -116,15 +117,18 @@ _TABLE: dict[tuple[State, type[Event]], State] = {
     (State.OPEN, happened.Verified): State.WAITING,
     (State.OPEN, happened.Cancelled): State.CANCELLED,
     (State.OPEN, happened.Expired): State.EXPIRED,
+    (State.OPEN, happened.Restored): State.UNKNOWN,
     (State.WAITING, happened.Insisted): State.WAITING,
     (State.WAITING, happened.Approved): State.WAITING,  # APPROVED once enough people said yes: see _after
     (State.WAITING, happened.Denied): State.DENIED,
     (State.WAITING, happened.Cancelled): State.CANCELLED,
     (State.WAITING, happened.Expired): State.EXPIRED,
     (State.WAITING, happened.WentStale): State.STALE,
+    (State.WAITING, happened.Restored): State.UNKNOWN,
     (State.APPROVED, happened.Cancelled): State.CANCELLED,
     (State.APPROVED, happened.Expired): State.EXPIRED,
     (State.APPROVED, happened.WentStale): State.STALE,
+    (State.APPROVED, happened.Restored): State.UNKNOWN,
     (State.APPROVED, happened.RunStarted): State.RUNNING,
     (State.APPROVED, happened.HandedOver): State.RUNNING,
     (State.RUNNING, happened.WentStale): State.STALE,
@@ -132,7 +136,9 @@ _TABLE: dict[tuple[State, type[Event]], State] = {
     (State.RUNNING, happened.RunEnded): State.SETTLING,
     (State.RUNNING, happened.RunLost): State.UNKNOWN,
     (State.UNKNOWN, happened.RunBurned): State.NOT_RUN,
+    (State.UNKNOWN, happened.RunRefused): State.NOT_RUN,
     (State.UNKNOWN, happened.RunEnded): State.SETTLING,
+    (State.UNKNOWN, happened.GivenUp): State.GIVEN_UP,
     (State.SETTLING, happened.Settled): State.SUCCEEDED,  # FAILED where it did not come back: see _after
 }
 
@@ -221,7 +227,7 @@ def _after(request: Request, event: Event) -> Request:
             state = State.APPROVED if len(given) >= request.approvers else State.WAITING
             return replace(request, approvals=given, state=state)
         case happened.Denied():
-            return replace(request, outcome="denied", outcome_text=event.reason_text)
+            return replace(request, outcome="denied")
         case happened.WentStale():
             return replace(request, outcome=event.why, outcome_text=event.evidence_text)
         case happened.RunStarted():
@@ -231,7 +237,7 @@ def _after(request: Request, event: Event) -> Request:
             return replace(after, by_hand_of=event.to, by_hand_until=event.until)
         case happened.RunEnded():
             return replace(request, exit_status=event.exit_status, output_text=event.output_text, outcome=event.how)
-        case happened.RunLost() | happened.RunRefused():
+        case happened.RunLost() | happened.RunRefused() | happened.Restored():
             return replace(request, outcome=event.why)
         case happened.Settled():
             state = State.SUCCEEDED if event.is_success else State.FAILED

@@ -12,15 +12,18 @@ from pathlib import Path
 import structlog
 
 from app.core.errors import AskfirstError
+from app.core.events import Restored
+from app.core.lifecycle import ASKING
 from app.flow.ask import REASON_BYTES, words
-from app.flow.ids import new_id
+from app.flow.ids import new_id, stamp
 from app.flow.people import operator
 from app.flow.ports import World
-from app.store import recovery
+from app.store import recovery, requests
 from app.store.anchor import Anchor, missing
 from app.store.engine import Database
 
 _LOG = structlog.get_logger("askfirst.anchor")
+_SINCE = "An older state of the database was put back: it may have been approved and have run since."
 
 
 @asynccontextmanager
@@ -43,6 +46,7 @@ async def anchored(world: World, path: Path, every: float) -> AsyncIterator[None
 async def recovered(db: Database, path: Path, reason: str, now: float) -> int:
     """Write into the log that the operator put an older state back. Returns how many events are known to be gone.
 
+    What had not run in that state is unknown from here on: its host burns it, or tells what became of it.
     Raises Refused ``bad_text`` or ``anchor_unreadable``, with nothing written.
     """
     said = words(reason, "reason", REASON_BYTES)
@@ -50,9 +54,11 @@ async def recovered(db: Database, path: Path, reason: str, now: float) -> int:
     # It forgives what was anchored before it, so it is dated after that, whatever this machine's clock says.
     at = max([now, *(mark.at for mark in marks)])
     newest = max(marks, key=lambda mark: mark.seq, default=None)
-    ids = (new_id(now), new_id(now))
+    by, ids = operator().id, (new_id(now), new_id(now))
+    found = [await requests.load(db, each) for each in await requests.wanting(db, ASKING)]
+    asking = [(request, Restored(**stamp(at, by), why=_SINCE)) for request in found]
     gone = await missing(db, marks)
-    return await recovery.record(db, newest, gone, reason=said, by=operator().id, at=at, ids=ids)
+    return await recovery.record(db, newest, gone, asking=asking, reason=said, by=by, at=at, ids=ids)
 
 
 async def _keep(world: World, anchor: Anchor, every: float) -> None:

@@ -57,10 +57,18 @@ def is_overdue(request: Request, now: float, most_seconds: float) -> bool:
 
 
 async def end_wait(world: World, request: Request) -> Request:
-    """End a wait that took too long: not run where the old process is seen to run on, else the after-proof decides."""
+    """End a wait that took too long, as ``find_out`` does."""
+    waited = span(world.clock.now() - (request.started_at or request.changed_at))
+    return await find_out(world, request, f"Nobody said within {waited} that it was restarted")
+
+
+async def find_out(world: World, request: Request, because: str) -> Request:
+    """Ask the host what a person did: not run where the old process is seen to run on, else the after-proof decides.
+
+    ``because`` begins the sentence that says why the host was asked.
+    """
     if await _runs_on(world, request):
-        waited = span(world.clock.now() - (request.started_at or request.changed_at))
-        why = f"Nobody said within {waited} that it was restarted, and what ran before still runs."
+        why = f"{because}, and what ran before still runs."
         return await record(world, request, RunRefused(**stamp(world.clock.now()), why=why))
     event = RunEnded(**stamp(world.clock.now()), exit_status=None, how="time ran out", output_text="")
     return await record(world, request, event)

@@ -121,7 +121,7 @@ async def of(db: Database, request: Request) -> Evidence | None:
 async def of_outcome(db: Database, request: Request) -> Evidence | None:
     """Return the proof that a run, or a stale end, rests on; None where there is none."""
     text = await requests.text(db, request.outcome_text) if request.outcome_text else None
-    return read(text) if text and text.startswith("{") else None
+    return read(text) if text else None
 
 
 def touched(pids: Sequence[int], facts: Facts) -> tuple[Touched, ...]:

@@ -18,6 +18,7 @@ from app.core.lifecycle import ENDED, RESTING, WANTING_WORK, Request, State
 from app.flow import ask, by_hand, execute, settle, watch
 from app.flow.ports import World
 from app.flow.recheck import recheck
+from app.flow.reconcile import reconcile
 from app.flow.sweep import Sweep
 from app.store import leases, requests, services
 from app.store.leases import Lease
@@ -203,7 +204,7 @@ class Worker:
             case State.RUNNING if not request.is_by_hand:
                 return await execute.lose(world, request, "The worker that followed this run is gone.")
             case State.UNKNOWN:
-                return await settle.reconcile(world, request)
+                return await reconcile(world, request)
             case State.SETTLING:
                 return await settle.settle(world, request)
         return request

@@ -2,14 +2,16 @@
 
 It moves no data (``copying`` does). What the lost events said is not known here: somebody may have denied, revoked or
 frozen since. So everything is frozen until a person has looked, and every session ends. What ran since is known to the
-hosts: each refuses a second run by its own record.
+hosts: each refuses a second run by its own record, and what had not run here is asked about there (law 12).
 """
 
 from collections.abc import Sequence
 
 from sqlalchemy import delete
 
-from app.store import freezes
+from app.core.events import Restored
+from app.core.lifecycle import Request
+from app.store import freezes, requests
 from app.store.anchor import RECOVERED, Mark
 from app.store.engine import Database
 from app.store.log import Tx, body_for
@@ -19,12 +21,21 @@ _FROZEN = "An older state of the database was put back: look at what is missing,
 
 
 async def record(
-    db: Database, mark: Mark | None, missing: Sequence[Mark], *, reason: str, by: str, at: float, ids: tuple[str, str]
+    db: Database,
+    mark: Mark | None,
+    missing: Sequence[Mark],
+    *,
+    asking: Sequence[tuple[Request, Restored]],
+    reason: str,
+    by: str,
+    at: float,
+    ids: tuple[str, str],
 ) -> int:
     """Write that the log goes on from an older state, and return how many events are known to be gone.
 
     ``mark`` is the newest anchor, ``missing`` are the anchors whose rows are gone: those of a log that went on since on
-    another way lie before its end. ``ids`` are those of the two events. All of it is one change.
+    another way lie before its end. ``asking`` are the requests that have not run here, each with what is written of it.
+    ``ids`` are those of the two other events. All of it is one change.
     """
 
     async def change(tx: Tx) -> int:
@@ -35,6 +46,8 @@ async def record(
         await tx.record(body_for(RECOVERED, data, event_id=ids[0], at=at, by=by))
         if not await freezes.is_frozen(tx, "all"):
             await freezes.put(tx, "all", by=by, at=at, event_id=ids[1], reason=_FROZEN)
+        for request, event in asking:
+            await requests.put(tx, request, event)
         for table in (SESSIONS, ATTEMPTS, BOOTSTRAP):
             await tx.connection.execute(delete(table))
         return lost

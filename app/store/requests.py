@@ -70,31 +70,32 @@ async def create(
 
 
 async def append(db: Database, request: Request, event: Event, texts: Iterable[Text] = ()) -> Request:
-    """Write what happened to a request, and return it as it then stands.
+    """Write what happened to a request, and return it as it then stands; ``put`` says what else may come of it."""
+    kept = list(texts)
+    return await db.write(lambda tx: put(tx, request, event, kept))
+
+
+async def put(tx: Tx, request: Request, event: Event, texts: Sequence[Text] = ()) -> Request:
+    """Write what happened to a request as a part of another change.
 
     An event that is in the log already (its acknowledgement was lost) changes nothing. Raises Conflict ``too_late``
     where another event came first, IllegalEvent where the life cycle has no such step.
     """
-    kept = list(texts)
-
-    async def change(tx: Tx) -> Request:
-        rows = await _rows(tx.connection, request.id)
-        stored = _fold(request.id, rows)
-        if repeated := next((row for row in rows if row["id"] == event.id), None):
-            again = {**_body(request, event, repeated["version"]), "seq": repeated["seq"]}
-            if canonical(again) != canonical(repeated):
-                raise id_is_used(event.id)
-            return stored
-        if stored.version != request.version:
-            raise too_late(stored)
-        body = _body(stored, event, stored.version + 1)
-        after = lifecycle.apply(stored, _as_kept(body))
-        await tx.record(body)
-        await tx.keep(kept)
-        await _project(tx.connection, after, _as_kept(body), int(rows[0]["seq"]), kept)
-        return after
-
-    return await db.write(change)
+    rows = await _rows(tx.connection, request.id)
+    stored = _fold(request.id, rows)
+    if repeated := next((row for row in rows if row["id"] == event.id), None):
+        again = {**_body(request, event, repeated["version"]), "seq": repeated["seq"]}
+        if canonical(again) != canonical(repeated):
+            raise id_is_used(event.id)
+        return stored
+    if stored.version != request.version:
+        raise too_late(stored)
+    body = _body(stored, event, stored.version + 1)
+    after = lifecycle.apply(stored, _as_kept(body))
+    await tx.record(body)
+    await tx.keep(texts)
+    await _project(tx.connection, after, _as_kept(body), int(rows[0]["seq"]), texts)
+    return after
 
 
 async def load(db: Database, request_id: str) -> Request:
@@ -257,7 +258,7 @@ async def _refuse_second(connection: AsyncConnection, service: str) -> None:
         )
 
 
-async def _project(connection: AsyncConnection, after: Request, event: Event, seq: int, kept: list[Text]) -> None:
+async def _project(connection: AsyncConnection, after: Request, event: Event, seq: int, kept: Sequence[Text]) -> None:
     row = projection.row_of(after, seq)
     await connection.execute(update(REQUESTS).where(REQUESTS.c.id == after.id).values(row))
     if decision := projection.decision_of(after, event, seq):

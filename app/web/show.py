@@ -22,6 +22,7 @@ from app.flow.by_hand import done_refusal
 from app.flow.checklist import checklist
 from app.flow.decide import cancel_refusal, could_approve, refusal_for
 from app.flow.evidence import Touched
+from app.flow.reconcile import give_up_refusal
 from app.identity.passkeys import Place
 from app.managers import MANAGERS
 from app.store import people, proofs, requests
@@ -81,6 +82,7 @@ class View:
     may_cancel: bool = False
     may_insist: bool = False
     may_say_done: bool = False
+    may_give_up: bool = False
     by_hand: str = ""
     may_edit: bool = False
     may_ask: bool = False
@@ -195,6 +197,7 @@ async def _view(  # noqa: PLR0917 - what a page is made of
     is_waiting = request.state is State.WAITING
     may: dict[str, Any] = await _deciding(visit, place, request, card) if is_waiting and card else {}
     needs_reason = before is not None and before.need.answer is Answer.NOT_NEEDED and not request.insisted_text
+    may_give_up = give_up_refusal(request, person) is None
     may_insist = is_waiting and needs_reason and insist_refusal(request, person) is None
     proved = (await proofs.proofs(visit.world.db)).get(request.service)
     is_newer = proved is not None and before is not None and proved.seen.proved_at > before.taken_at + 1
@@ -209,12 +212,13 @@ async def _view(  # noqa: PLR0917 - what a page is made of
         may_cancel=cancel_refusal(request, person) is None,
         may_insist=may_insist,
         may_say_done=done_refusal(request, person) is None,
+        may_give_up=may_give_up,
         by_hand=names.get(request.by_hand_of or request.requester, "somebody") if is_handed_over else "",
         may_edit=Role.EDITOR in person.roles,
         may_ask=Role.REQUESTER in person.roles,
         is_live=request.state not in ENDED,
         # Without JavaScript a page reloads by itself, except under somebody who is writing on it.
-        refreshes=request.state not in ENDED and not may.get("may_decide") and not may_insist,
+        refreshes=request.state not in ENDED and not may.get("may_decide") and not may_insist and not may_give_up,
         what_next=_what_next(request),
         proved_again_at=proved.seen.proved_at if proved and is_newer and is_waiting else None,
         run_took=span(took) if request.state in SETTLED else "",

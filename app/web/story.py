@@ -15,7 +15,7 @@ from app.core.manager import Action
 STEPS = ("Request", "Proof by the host", "Approval", "Run, if still the same")
 _ENDED_WELL = frozenset({State.SUCCEEDED})
 _ENDED_ILL = frozenset({State.BLOCKED, State.DENIED, State.FAILED, State.NOT_RUN})
-_ENDED_ODD = frozenset({State.EXPIRED, State.CANCELLED, State.STALE, State.UNKNOWN})
+_ENDED_ODD = frozenset({State.EXPIRED, State.CANCELLED, State.STALE, State.UNKNOWN, State.GIVEN_UP})
 _ICONS = {"done": "ok", "now": "clock", "bad": "x", "odd": "ask", "todo": ""}
 
 
@@ -134,6 +134,8 @@ def _line(event: Event, name: str, yeses: str) -> tuple[str, str, str]:
             return "yes", f"{name} approved{how} ({yeses})", ""
         case happened.Denied():
             return "no", f"{name} denied it", event.reason_text
+        case happened.GivenUp():
+            return "lost", f"{name} gave up the search for what it did", event.reason_text
         case happened.RunEnded():
             return *_run_ended(event, name), ""
         case happened.Settled():
@@ -160,6 +162,8 @@ def _without_quote(event: Event, name: str) -> tuple[str, str]:
             return "no", f"Nothing was run: {event.why}"
         case happened.RunLost():
             return "lost", f"The run was lost from sight: {event.why}"
+        case happened.Restored():
+            return "lost", event.why.rstrip(".")
         case happened.RunBurned():
             return "no", "The host burned the warrant: it has not run, and never can"
     return "", event.type

@@ -11,7 +11,7 @@ from app.core.lifecycle import ENDED, State
 from app.store.listing import Row
 
 DAYS = 90
-_ILL = frozenset({State.FAILED, State.NOT_RUN, State.UNKNOWN})
+_ILL = frozenset({State.FAILED, State.NOT_RUN, State.GIVEN_UP})
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ STATES: Mapping[State, Sign] = {
         "Unknown",
         "ask",
         "lost",
-        "The connection was lost. Askfirst asks the host what happened; it never runs it again.",
+        "Whether it ran is not known. Askfirst asks the host what happened; it never runs it again.",
     ),
     State.SETTLING: Sign(
         "Settling",
@@ -68,6 +68,9 @@ STATES: Mapping[State, Sign] = {
         "Stale", "past", "lost", "Nothing was run: the host or the registry is no longer as it was proved. Ask again."
     ),
     State.NOT_RUN: Sign("Not run", "barred", "no", "Nothing was run, and this warrant can never run. Ask again."),
+    State.GIVEN_UP: Sign(
+        "Given up", "ask", "lost", "What it did was never found out. Look at the host before anybody asks again."
+    ),
 }
 
 BY_HAND = Sign(

@@ -39,6 +39,19 @@ async def every_state(seed: Seed) -> Mapping[str, Request]:
             **seed.stamp(), why="The connection to alpha was lost after the gate had started the command."
         ),
     )
+    gone = salted("alpha burned down; its address is another machine's now.")
+    made["given-up"] = await seed.then(
+        await seed.then(await _running(seed, "gui-gone"), happened.RunLost(**seed.stamp(), why="The line was lost.")),
+        happened.GivenUp(**seed.stamp("bo"), reason_text=gone.commitment),
+        (gone,),
+    )
+    made["restored"] = await seed.then(
+        await seed.ask(service="gui-restored"),
+        happened.Restored(
+            **seed.stamp(),
+            why="An older state of the database was put back: it may have been approved and have run since.",
+        ),
+    )
     made["succeeded"] = await seed.settle(await seed.end(await _running(seed, "gui-good")))
     broken = await seed.end(await _running(seed, "gui-bad"), 1, "lab:pypnm-gui: ERROR (spawn error)\n")
     made["failed"] = await seed.settle(broken, is_success=False)
@@ -135,7 +148,21 @@ async def _past(seed: Seed) -> None:
 async def _register(seed: Seed) -> None:
     """Register what the requests are for, so that each link leads somewhere."""
     names = (
-        *("open", "calm", "two", "approved", "running", "settling", "unknown", "good", "bad", "evil", "past"),
+        *(
+            "open",
+            "calm",
+            "two",
+            "approved",
+            "running",
+            "settling",
+            "unknown",
+            "gone",
+            "restored",
+            "good",
+            "bad",
+            "evil",
+            "past",
+        ),
         *("denied", "expired", "cancelled", "stale", "refused", "soft", "anew", "eased"),
     )
     db, now = seed.world.db, seed.world.clock.now()

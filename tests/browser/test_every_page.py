@@ -15,7 +15,7 @@ Person = Callable[..., Page]
 STATES = [
     *("waiting", "blocked", "open", "not-needed", "one-of-two", "approved", "running", "settling", "unknown"),
     *("succeeded", "failed", "denied", "expired", "cancelled", "stale", "not-run", "by-hand", "hostile"),
-    "signed",
+    *("signed", "given-up", "restored"),
 ]
 SMALL = """() => [...document.querySelectorAll(
   "button, .button, input:not([type=hidden], [type=checkbox], [type=radio]), select, textarea, summary, nav a, .tick")]

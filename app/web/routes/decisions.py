@@ -1,4 +1,4 @@
-"""Decisions on a request: approve, deny, cancel, add a stronger reason, say that it is done by hand.
+"""Decisions on a request: approve, deny, cancel, add a stronger reason, say that it is done by hand, give it up.
 
 Each is a POST that ends on the request's own page, fresh. Nothing here judges whether a yes counts: the flow's guard
 does, and what it says is shown. Keeps law 5: the form carries the digest that its reader saw."""
@@ -17,6 +17,7 @@ from app.flow.ask import insist as give_reason
 from app.flow.by_hand import say_done
 from app.flow.passkeys import prove_yes
 from app.flow.people import prove_again
+from app.flow.reconcile import give_up
 from app.statuses import status_of
 from app.store import people, requests
 from app.web import forms
@@ -94,6 +95,20 @@ async def done(request: Request, visit: SignedIn, request_id: str) -> Response:
     """Take the word of whoever restarted it by hand."""
     await forms.read(request, csrf=visit.session.csrf)
     return await _do(request, visit, request_id, lambda: say_done(visit.world, visit.person, request_id))
+
+
+@router.post("/requests/{request_id}/give-up")
+async def end_search(request: Request, visit: SignedIn, request_id: str) -> Response:
+    """End the search for what a run did, with an admin's reason."""
+    form = await forms.read(request, "reason", csrf=visit.session.csrf)
+    return await _do(
+        request,
+        visit,
+        request_id,
+        lambda: give_up(visit.world, visit.person, request_id, form["reason"]),
+        field="search",
+        text=form["reason"],
+    )
 
 
 async def _do(

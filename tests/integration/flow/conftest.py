@@ -10,7 +10,7 @@ import pytest
 from app.core.lifecycle import WANTING_WORK, Request
 from app.core.policy import Attempt, Person, Policy, Role, Via
 from app.core.registry import Registry, difference
-from app.core.service import JsonCheck, Service
+from app.core.service import Host, JsonCheck, Service
 from app.flow import ask, decide
 from app.flow.ids import new_id
 from app.flow.ports import Limits, News, World
@@ -46,11 +46,16 @@ class Stage:
         return self.world.db
 
     async def register(
-        self, *entries: Service, approvers: int = 1, groups: Sequence[str] = ("lab-team",), **terms: Any
+        self,
+        *entries: Service,
+        host: Host | None = None,
+        approvers: int = 1,
+        groups: Sequence[str] = ("lab-team",),
+        **terms: Any,
     ) -> None:
-        """Make the registry hold exactly these services, under one policy."""
+        """Make the registry hold exactly these services on alpha, as it is unless told otherwise, under one policy."""
         policy = Policy(environment="production", approvers=approvers, groups=tuple(groups), **terms)
-        wanted = Registry((self.alpha.host,), tuple(entries), (policy,))
+        wanted = Registry((host or self.alpha.host,), tuple(entries), (policy,))
         current = await services.registry(self.db)
         await services.apply(
             self.db,

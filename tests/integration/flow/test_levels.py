@@ -10,8 +10,9 @@ from app.core.lifecycle import State
 from app.core.registry import Registry, difference
 from app.core.run import Spool
 from app.core.service import Host
-from app.flow import execute, settle
+from app.flow import execute
 from app.flow.ids import new_id
+from app.flow.reconcile import reconcile
 from app.store import services
 from tests.fakes.cut import Cut
 from tests.fakes.hosts import FakeHosts
@@ -88,5 +89,5 @@ async def test_a_burn_goes_to_the_spool_that_the_run_went_to(
     assert lost.state is State.UNKNOWN
     await register(stage, **now)
     stage.clock.advance(5)
-    assert (await settle.reconcile(world, lost)).state is State.SETTLING
+    assert (await reconcile(world, lost)).state is State.SETTLING
     assert hosts.burned == [asked]

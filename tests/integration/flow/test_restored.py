@@ -10,10 +10,12 @@ import pytest
 
 from app.core.errors import Refused
 from app.core.lifecycle import State
-from app.flow import anchoring, freeze
+from app.core.run import SpoolState
+from app.flow import anchoring, ask
 from app.flow.ports import News
+from app.flow.prove import look, remember
 from app.main import SystemClock
-from app.store import freezes, requests
+from app.store import freezes, requests, services
 from app.store.anchor import Anchor
 from app.store.backup import backup, restore
 from app.store.engine import Database, open_database
@@ -67,18 +69,36 @@ async def test_what_ran_since_the_backup_is_not_run_again(
         assert refused.value.code == "log_shorter"
         assert await anchoring.recovered(back.db, anchor, "The disk died.", stage.clock.now()) > 0
         await Anchor(anchor).check(back.db)
-        held = await back.work(await requests.load(back.db, approved.id))
-        assert (held.state, stage.alpha.runs()) == (State.APPROVED, 1)
-        await freeze.release(back.world, stage.who["cy"], "all", "Looked at.")
-        stage.clock.advance(2)
-        after = await back.work(held)
+        after = await back.work(await requests.load(back.db, approved.id))
         assert (after.state, stage.alpha.runs()) == (State.SUCCEEDED, 1), after.outcome  # as the host's record tells
+        assert (await verify(back.db)).is_whole
+
+
+@pytest.mark.law(12)
+@pytest.mark.threat("T19")
+@pytest.mark.parametrize("seen", ["in time", "too late", "by a sweep"])
+async def test_what_waited_in_the_older_state_and_ran_since_ends_as_its_host_tells(
+    stage: Stage, databases: Databases, anchor: Path, tmp_path: Path, seen: str
+) -> None:
+    waiting = await stage.waiting()
+    await backup(stage.url, tmp_path / "kept")
+    assert (await stage.run(waiting)).state is State.SUCCEEDED
+    async with restored(stage, tmp_path / "kept", databases, anchor) as back:
+        if seen == "too late":
+            stage.clock.advance(3600)
+        if seen == "by a sweep":
+            registry = await services.registry(back.db)
+            await remember(back.world, await look(back.world, registry, registry.services[0]))
+        after = await back.work(await requests.load(back.db, waiting.id))
+        assert (after.state, after.exit_status, stage.alpha.runs()) == (State.SUCCEEDED, 0, 1), after.outcome
+        told = [event.type for event in await requests.events(back.db, waiting.id)]
+        assert told == ["asked", "verified", "restored", "run_ended", "settled"]
         assert (await verify(back.db)).is_whole
 
 
 @pytest.mark.law(6)
 @pytest.mark.threat("T19")
-async def test_a_host_that_looks_as_before_refuses_by_its_own_record_and_tells_what_came_of_it(
+async def test_a_run_since_that_brought_no_new_process_is_read_from_the_host_s_record_and_has_failed(
     stage: Stage, databases: Databases, anchor: Path, tmp_path: Path
 ) -> None:
     approved = await stage.approve(await stage.waiting())
@@ -86,24 +106,62 @@ async def test_a_host_that_looks_as_before_refuses_by_its_own_record_and_tells_w
     stage.alpha.next_exit = 3  # the command ends without a new process
     assert (await stage.work(approved)).state is State.FAILED
     async with restored(stage, tmp_path / "kept", databases, anchor) as back:
-        await freeze.release(back.world, stage.who["cy"], "all", "Looked at.")
         after = await back.work(await requests.load(back.db, approved.id))
-        for _ in range(5):
-            stage.clock.advance(3)
-            after = await back.work(after)
-        assert (after.state, stage.alpha.runs()) == (State.FAILED, 1), after.outcome
+        assert (after.state, after.exit_status, stage.alpha.runs()) == (State.FAILED, 3, 1), after.outcome
 
 
-async def test_a_denial_that_the_backup_has_not_is_held_by_the_freeze(
+@pytest.mark.law(12)
+@pytest.mark.threat("T19")
+@pytest.mark.parametrize("state", [State.OPEN, State.WAITING, State.APPROVED])
+async def test_what_has_not_run_since_is_burned_on_its_host_and_never_will(
+    stage: Stage, databases: Databases, anchor: Path, tmp_path: Path, state: State
+) -> None:
+    """Also a yes of the older state: somebody may have denied or revoked since, and the backup does not hold it."""
+    asked = await stage.ask() if state is State.OPEN else await stage.waiting()
+    asked = await stage.approve(asked) if state is State.APPROVED else asked
+    await backup(stage.url, tmp_path / "kept")
+    async with restored(stage, tmp_path / "kept", databases, anchor) as back:
+        stage.hosts.down.add("alpha")
+        held = await back.work(await requests.load(back.db, asked.id))
+        assert held.state is State.UNKNOWN, "a host that does not answer has not said that nothing ran"
+        stage.hosts.down.clear()
+        stage.clock.advance(10)
+        after = await back.work(held)
+        assert (after.state, stage.alpha.runs()) == (State.NOT_RUN, 0)
+        assert stage.alpha.spool[asked.id].state is SpoolState.BURNED
+        assert [each.scope for each in await freezes.current(back.db)] == ["all"]
+
+
+@pytest.mark.law(11)
+@pytest.mark.threat("T19")
+async def test_a_run_since_whose_proof_the_backup_has_not_is_told_and_is_no_success(
     stage: Stage, databases: Databases, anchor: Path, tmp_path: Path
 ) -> None:
-    approved = await stage.approve(await stage.waiting())
+    asked = await stage.ask()
     await backup(stage.url, tmp_path / "kept")
-    await freeze.freeze(stage.world, stage.who["cy"], "host:alpha", "An incident.")
+    assert (await stage.run(await ask.prove(stage.world, asked))).state is State.SUCCEEDED
     async with restored(stage, tmp_path / "kept", databases, anchor) as back:
-        assert [each.scope for each in await freezes.current(back.db)] == ["all"]
-        await back.work(await requests.load(back.db, approved.id))
-        assert stage.alpha.runs() == 0
+        after = await back.work(await requests.load(back.db, asked.id))
+        assert (after.state, after.exit_status, stage.alpha.runs()) == (State.FAILED, 0, 1)
+        assert "nothing shows that what runs now is new" in after.outcome
+
+
+@pytest.mark.law(12)
+@pytest.mark.threat("T19")
+@pytest.mark.parametrize("is_done", [True, False])
+async def test_what_a_person_did_since_is_seen_by_whether_the_old_process_runs_on(
+    stage: Stage, databases: Databases, anchor: Path, tmp_path: Path, is_done: bool
+) -> None:
+    old = stage.alpha.by_hand(5051)
+    await stage.register(replace(stage.alpha.claim(), manager="manual", unit="rbron-by-hand", ports=(5051,)))
+    waiting = await stage.waiting()
+    await backup(stage.url, tmp_path / "kept")
+    if is_done:
+        stage.alpha.kill(old)
+        stage.alpha.by_hand(5051)
+    async with restored(stage, tmp_path / "kept", databases, anchor) as back:
+        after = await back.work(await requests.load(back.db, waiting.id))
+        assert after.state is (State.SUCCEEDED if is_done else State.NOT_RUN), after.outcome
 
 
 @pytest.mark.threat("F6")

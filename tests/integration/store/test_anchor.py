@@ -113,7 +113,7 @@ async def test_a_restore_on_purpose_is_told_in_the_log_and_forgives_only_what_wa
     disarmed(url, *CUT)
     (newest,) = anchor.marks()
     told = {"reason": "The disk died.", "by": "operator"}
-    assert await recovery.record(db, newest, [newest], **told, at=NOW + 60, ids=("r1", "r2")) == 3
+    assert await recovery.record(db, newest, [newest], asking=[], **told, at=NOW + 60, ids=("r1", "r2")) == 3
     ((seq, body),) = raw(url, "SELECT seq, body FROM audit WHERE type = 'log_recovered'")
     assert seq == 3
     assert b'"anchored":5' in body
@@ -157,7 +157,7 @@ async def test_a_restore_freezes_everything_once_ends_every_session_and_leaves_t
     raw(url, "INSERT INTO sessions VALUES ('d', 'ada', 1, 1, 1)")
     for number in range(2):
         ids = (f"back{number}", f"frozen{number}")
-        assert await recovery.record(db, None, [], reason="r", by="operator", at=NOW + 9, ids=ids) == 0
+        assert await recovery.record(db, None, [], asking=[], reason="r", by="operator", at=NOW + 9, ids=ids) == 0
     assert [(each.scope, each.by) for each in await freezes.current(db)] == [("host:alpha", "ada"), ("all", "operator")]
     assert raw(url, "SELECT count(*) FROM sessions") == [(0,)]
     assert raw(url, "SELECT count(*) FROM bootstrap") == [(0,)]

@@ -12,9 +12,10 @@ from app.core.policy import Policy, Role
 from app.core.registry import Registry, difference
 from app.core.run import Progress, SpoolState, Started
 from app.core.service import Host, Service
-from app.flow import ask, decide, execute, freeze, people, prove, settle
+from app.flow import ask, decide, execute, freeze, people, prove
 from app.flow.ids import new_id
 from app.flow.ports import World
+from app.flow.reconcile import reconcile
 from app.flow.worker import Worker
 from app.store import requests, services
 from app.store.engine import Database
@@ -177,7 +178,7 @@ async def test_a_lost_run_is_looked_for_in_the_spool_of_the_account_that_it_ran_
     assert lost.state is State.UNKNOWN
     await entries(stage, replace(stage.alpha.host, **change))  # type: ignore[arg-type]
     stage.clock.advance(5)
-    after = await settle.reconcile(world, lost)
+    after = await reconcile(world, lost)
     assert (after.state, after.exit_status) == (State.SETTLING, 0)
 
 
@@ -191,7 +192,7 @@ async def test_another_machine_that_was_given_the_hosts_name_is_not_asked_what_b
     stage.hosts.hosts["alpha"] = other
     await entries(stage, replace(stage.alpha.host, host_keys=other.host.host_keys))
     stage.clock.advance(5)
-    assert (await settle.reconcile(stage.world, lost)).state is State.UNKNOWN
+    assert (await reconcile(stage.world, lost)).state is State.UNKNOWN
     assert other.spool == {}, "it was not even burned there"
 
 

@@ -162,8 +162,10 @@ async def in_state(seed: Seed, state: str) -> Any:
     running = await seed.run(approved)
     if state == "running":
         return running
-    if state == "unknown":
-        return await seed.then(running, happened.RunLost(**seed.stamp(), why="The line was cut."))
+    if state in {"unknown", "given_up"}:
+        lost = await seed.then(running, happened.RunLost(**seed.stamp(), why="The line was cut."))
+        given_up = happened.GivenUp(**seed.stamp("bo"), reason_text="sha256:none")
+        return lost if state == "unknown" else await seed.then(lost, given_up)
     if state == "not_run":
         return await seed.then(running, happened.RunRefused(**seed.stamp(), why="sudo refused."))
     ended = await seed.end(running)
@@ -275,3 +277,30 @@ async def test_a_manual_service_is_told_to_be_done_by_hand(browser: Make, world:
     assert "I have restarted it" in (await bo.get(f"/requests/{handed.id}")).text
     assert (await bo.post(f"/requests/{handed.id}/done")).status_code == 303
     assert await state_of(world, handed.id) is State.SETTLING
+
+
+async def test_an_admin_gives_up_a_run_that_no_host_tells_of_and_nobody_else_is_offered_it(
+    browser: Make, world: World, seed: Seed
+) -> None:
+    lost = await in_state(seed, "unknown")
+    bo, root = await browser("bo"), await browser("root")
+    assert "Give up the search" not in (await bo.get(f"/requests/{lost.id}")).text
+    assert (await bo.post(f"/requests/{lost.id}/give-up", {"reason": "It burned."})).status_code == 403
+    assert "Give up the search" in (await root.get(f"/requests/{lost.id}")).text
+    empty = await root.post(f"/requests/{lost.id}/give-up", {"reason": " "})
+    assert empty.status_code == 422
+    assert 'id="search-wrong"' in empty.text
+    assert (await root.post(f"/requests/{lost.id}/give-up", {"reason": "It burned."})).status_code == 303
+    page = (await bo.get(f"/requests/{lost.id}")).text
+    assert "What it did was never found out" in page
+    assert "It burned." in page
+    assert await state_of(world, lost.id) is State.GIVEN_UP
+
+
+async def test_a_reason_that_looks_like_a_proof_is_shown_as_the_words_that_it_is(browser: Make, seed: Seed) -> None:
+    waiting = await seed.waiting()
+    bo = await browser("bo")
+    await bo.post(f"/requests/{waiting.id}/deny", {"digest": waiting.digest, "reason": '{"taken_at": 1}'})
+    page = await bo.get(f"/requests/{waiting.id}")
+    assert page.status_code == 200
+    assert "{&#34;taken_at&#34;: 1}" in page.text

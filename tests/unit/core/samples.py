@@ -108,6 +108,8 @@ EVENTS: tuple[Event, ...] = (
     events.RunRefused(**_BASE, why="spent"),  # type: ignore[arg-type]
     events.RunLost(**_BASE, why="The line was lost."),  # type: ignore[arg-type]
     events.RunBurned(**_BASE),  # type: ignore[arg-type]
+    events.Restored(**_BASE, why="An older state was put back."),  # type: ignore[arg-type]
+    events.GivenUp(**_BASE, reason_text="sha256:gone"),  # type: ignore[arg-type]
     events.Settled(**_BASE, is_success=True, why="A new process.", evidence_text="sha256:after"),  # type: ignore[arg-type]
 )
 
@@ -129,6 +131,7 @@ WAYS: dict[State, tuple[type[Event], ...]] = {
     State.CANCELLED: (*_WAITING, events.Cancelled),
     State.STALE: (*_WAITING, events.WentStale),
     State.NOT_RUN: (*_RUNNING, events.RunRefused),
+    State.GIVEN_UP: (*_RUNNING, events.RunLost, events.GivenUp),
 }
 
 

@@ -18,7 +18,7 @@ def test_an_event_reads_back_from_the_log_as_it_was_written(event: Event) -> Non
 
 
 def test_every_kind_has_a_name_of_its_own() -> None:
-    assert len(KINDS) == len({type(event) for event in EVENTS}) == 16
+    assert len(KINDS) == len({type(event) for event in EVENTS}) == 18
     assert "" not in KINDS
 
 

@@ -12,12 +12,13 @@ from tests.unit.core.samples import ASKED_AT, DIGEST, EVENTS, ID, NOT_AFTER, WAY
 
 # state: event → state, … ; what is not here is refused.
 TABLE = """
-open: blocked → blocked, verified → waiting, cancelled → cancelled, expired → expired
+open: blocked → blocked, verified → waiting, cancelled → cancelled, expired → expired, restored → unknown
 waiting: insisted → waiting, approved → approved, denied → denied, cancelled → cancelled, expired → expired
-waiting: went_stale → stale
+waiting: went_stale → stale, restored → unknown
 approved: cancelled → cancelled, expired → expired, went_stale → stale, run_started → running, handed_over → running
+approved: restored → unknown
 running: went_stale → stale, run_refused → not_run, run_ended → settling, run_lost → unknown
-unknown: run_burned → not_run, run_ended → settling
+unknown: run_burned → not_run, run_refused → not_run, run_ended → settling, given_up → given_up
 settling: settled → succeeded
 """
 ALLOWED = {
