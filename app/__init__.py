@@ -8,6 +8,7 @@ The folders are rings, and imports point down only::
 
     main       wires everything together, once
     web api cli            RING 3  the doors: pages, JSON, commands; one file a noun
+    statuses shapes                what doors share: errors as HTTP statuses, and what more than one answers as JSON
     flow                   RING 1  the order of steps: ask, decide, execute, settle; watch, sweep; registry, people
     store ssh identity     RING 2  adapters: database and audit log; the only code that reaches a host; passwords
     gate                   RING 0  the shell program that runs on a host, assembled from text

@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from app.api import schemas, shapes
+from app.api import schemas
 from app.api.deps import Reader
 from app.api.replies import problems
 from app.core.display import visible
@@ -19,6 +19,7 @@ from app.core.lifecycle import ENDED, Request
 from app.flow import following
 from app.flow.limits import streams
 from app.flow.ports import World
+from app.shapes.model import moment
 from app.store import people, requests
 
 router = APIRouter(prefix="/requests", tags=["requests"])
@@ -87,7 +88,7 @@ async def _happened(world: World, asked: Request, after: int, names: dict[str, s
         schemas.Happened(
             version=version,
             type=event.type,
-            at=shapes.moment(event.at),
+            at=moment(event.at),
             by=visible(names.get(event.by, event.by)),
         )
         for version, event in enumerate(events, 1)

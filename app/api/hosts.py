@@ -7,6 +7,7 @@ from app.api.deps import Reader
 from app.api.replies import problems
 from app.flow.discover import discover
 from app.flow.limits import probes
+from app.shapes import discovery as shape
 from app.store import services
 
 router = APIRouter(prefix="/hosts", tags=["hosts"])
@@ -20,7 +21,7 @@ async def everything(caller: Reader) -> schemas.HostList:
 
 
 @router.get("/{name}/discovery", responses=problems(404, 429, 502), operation_id="discoverHost")
-async def discovery(caller: Reader, name: str) -> schemas.Discovery:
+async def discovery(caller: Reader, name: str) -> shape.Discovery:
     """Look at a host now: every listening port, who runs its process, and whether it is registered."""
     async with probes.turn(name, caller.person.id):
-        return shapes.discovery(await discover(caller.world, name))
+        return shape.discovery(await discover(caller.world, name))

@@ -6,34 +6,28 @@ Text that came from a host or a person is made visible before it gets here (law 
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
 
 from app.core.checklist import Certainty
-from app.core.discovery import Standing
 from app.core.freshness import Freshness
 from app.core.level import Level
 from app.core.lifecycle import State
 from app.core.verdict import Answer, Code
+from app.shapes.model import Model
+from app.shapes.verification import Askable, Verification
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
-
-
-Askable = Literal["restart", "reload", "daemon-reload"]
 Sayable = Literal["committed"]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FieldError(_Model):
+class FieldError(Model):
     """One field that does not fit, and why."""
 
     field: str = Field(examples=["body.reason"])
     message: str = Field(examples=["Field required"])
 
 
-class Problem(_Model):
+class Problem(Model):
     """A problem document (RFC 9457). `code` is stable; `next` says what to do."""
 
     type: Literal["about:blank"] = "about:blank"
@@ -45,50 +39,7 @@ class Problem(_Model):
     errors: list[FieldError] | None = Field(None, description="The fields that do not fit, where it is about fields.")
 
 
-class Finding(_Model):
-    """One aspect, claimed beside observed. `agrees` is null where it could not be seen, which is never agreement."""
-
-    aspect: str = Field(examples=["manager"])
-    claimed: str = Field(examples=["systemd"])
-    observed: str = Field(examples=["supervisor runs the process that holds port 5050"])
-    agrees: bool | None = Field(examples=[False])
-    code: Code | None = Field(description="The verdict that this finding alone would give.", examples=["WRONG_MANAGER"])
-    next: str = Field(examples=["Correct the registry's entry, or ask its owner."])
-
-
-class Sign(_Model):
-    """One sign that a restart is called for."""
-
-    kind: str = Field(examples=["code"])
-    text: str = Field(examples=["commit 6ed8c30 is newer than process 4711"])
-    at: AwareDatetime | None = None
-
-
-class Need(_Model):
-    """Is a restart called for? `looked_for` names what was looked at, so that "none found" can be weighed."""
-
-    answer: Answer
-    signs: list[Sign]
-    looked_for: list[str] = []
-
-
-class CheckResult(_Model):
-    """What one of the service's checks saw."""
-
-    label: str = Field(examples=["tftp.server is 172.22.147.18"])
-    is_green: bool
-    seen: str = Field(examples=["10.0.0.1"])
-
-
-class Offer(_Model):
-    """What would do instead of a restart, by the last proof: ask for it as `action`."""
-
-    action: Askable
-    argv: list[str] = Field(examples=[["systemctl", "reload", "gui.service"]])
-    words: str = Field(description="What it does, in a sentence.")
-
-
-class Point(_Model):
+class Point(Model):
     """One point of a request's checklist. `said` is somebody's word, which is no proof."""
 
     name: str = Field(examples=["committed"])
@@ -97,22 +48,7 @@ class Point(_Model):
     text: str
 
 
-class Verification(_Model):
-    """What the host proves about a claim, at one time."""
-
-    service: str
-    verdict: Code
-    findings: list[Finding]
-    need: Need
-    identity: list[str] = Field(description="The identity lines, as the gate printed them.")
-    checks: list[CheckResult]
-    near: list[str] = Field(description="Like names that the manager knows: a question, never taken.")
-    offers: list[Offer] = Field([], description="What would do instead of a restart, the gentlest first.")
-    next: str = Field(description="What to do next, empty where nothing is to be done.")
-    taken_at: AwareDatetime
-
-
-class Proof(_Model):
+class Proof(Model):
     """The last look at a service, as far as there is one since its entry last changed."""
 
     verdict: Code
@@ -122,7 +58,7 @@ class Proof(_Model):
     held_since: AwareDatetime | None
 
 
-class Service(_Model):
+class Service(Model):
     """A registered service: the claim, and its last proof."""
 
     name: str = Field(examples=["pypnm-gui"])
@@ -142,14 +78,14 @@ class Service(_Model):
     proof: Proof | None
 
 
-class ServiceList(_Model):
+class ServiceList(Model):
     """All registered services, by name."""
 
     revision: int = Field(description="The registry's revision.")
     services: list[Service]
 
 
-class Host(_Model):
+class Host(Model):
     """A registered host. Its keys are shown as fingerprints."""
 
     name: str = Field(examples=["alpha"])
@@ -162,87 +98,14 @@ class Host(_Model):
     services: list[str] = Field(examples=[["pypnm-gui"]])
 
 
-class HostList(_Model):
+class HostList(Model):
     """All registered hosts, by name."""
 
     revision: int = Field(description="The registry's revision.")
     hosts: list[Host]
 
 
-class Listener(_Model):
-    """One listening port, who runs its process, and which registered service claims the port."""
-
-    port: int
-    address: str
-    pid: int | None = Field(description="Null where no holder could be seen.")
-    user: str
-    command: str
-    manager: str = Field(
-        description="The nearest manager; `none` where nobody runs it, empty where nobody could be seen."
-    )
-    unit: str | None = Field(description="The manager's own name for it.")
-    is_believed: bool = Field(description="Whether the manager's own process and its own list confirm it.")
-    evidence: str
-    service: str | None = Field(description="The registered service that claims this port.")
-
-
-class BlindSpot(_Model):
-    """Something that could not be seen, and why."""
-
-    what: str
-    why: str
-    about: str = Field(description="The service or manager it is about; empty: the whole host.")
-
-
-class ClaimJudged(_Model):
-    """A registered service, and the verdict on its claim by this look."""
-
-    service: str
-    verdict: Code
-
-
-class Suggestion(_Model):
-    """What an editor could register a thing as. Nothing is registered by it."""
-
-    name: str
-    manager: str
-    unit: str
-    user: str | None
-    path: str | None
-    ports: list[int]
-
-
-class Thing(_Model):
-    """One thing that runs, listening or not: a manager's unit, or a tree of processes that nobody keeps."""
-
-    standing: Standing = Field(description="`system`: it is the machine's own, or only keeps others.")
-    manager: str = Field(description="`none` where nobody keeps it, empty where nobody could be seen.")
-    unit: str | None = Field(description="The manager's own name for it.")
-    is_believed: bool = Field(description="Whether the manager's own process and its own list confirm it.")
-    evidence: str
-    pid: int | None = Field(description="Its main process; null where none could be seen.")
-    user: str
-    command: str
-    path: str | None = Field(description="The folder that its main process works in.")
-    since: AwareDatetime | None = Field(description="When its main process started, by the host's clock.")
-    processes: int = Field(description="How many of its processes were looked at.")
-    ports: list[int]
-    claims: list[ClaimJudged]
-    suggestion: Suggestion | None
-
-
-class Discovery(_Model):
-    """What runs on a host now, and what of it nobody has registered."""
-
-    host: str
-    taken_at: AwareDatetime
-    listeners: list[Listener]
-    running: list[Thing]
-    lost: list[ClaimJudged] = Field(description="Claims about this host that fit nothing that runs there.")
-    blind: list[BlindSpot]
-
-
-class Ask(_Model):
+class Ask(Model):
     """A question: may this service be restarted? The argv comes from the manager, never from here."""
 
     model_config = ConfigDict(
@@ -263,7 +126,7 @@ class Ask(_Model):
     )
 
 
-class Approval(_Model):
+class Approval(Model):
     """One yes that counts, by a click, or signed: ``key`` is then its fingerprint."""
 
     name: str
@@ -272,7 +135,7 @@ class Approval(_Model):
     key: str
 
 
-class Warrant(_Model):
+class Warrant(Model):
     """The exact text that is approved and run, with its SHA-256."""
 
     digest: str
@@ -280,20 +143,20 @@ class Warrant(_Model):
     text: str
 
 
-class Insist(_Model):
+class Insist(Model):
     """A stronger reason, where the host shows no sign that a restart is called for."""
 
     reason: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 
 
-class ByHand(_Model):
+class ByHand(Model):
     """A person restarts it, and says so on the page; at `until` the host is asked in any case."""
 
     person: str
     until: AwareDatetime | None
 
 
-class RequestRow(_Model):
+class RequestRow(Model):
     """A request in a list."""
 
     id: str
@@ -309,14 +172,14 @@ class RequestRow(_Model):
     outcome: str
 
 
-class RequestPage(_Model):
+class RequestPage(Model):
     """Requests, newest first. Send `before` again to get the next page; null on the last."""
 
     requests: list[RequestRow]
     before: int | None
 
 
-class Request(_Model):
+class Request(Model):
     """One request as it stands now. `has_ended` true means that nothing more happens to it."""
 
     id: str
@@ -353,7 +216,7 @@ class Request(_Model):
     url: str = Field(description="The page on which a person decides.")
 
 
-class AuditEntry(_Model):
+class AuditEntry(Model):
     """One event of the audit log. Free text and output are not in it, only commitments to them."""
 
     seq: int
@@ -369,14 +232,14 @@ class AuditEntry(_Model):
     hash: str
 
 
-class AuditPage(_Model):
+class AuditPage(Model):
     """Events, newest first. Send `before` again to get the next page; null on the last."""
 
     entries: list[AuditEntry]
     before: int | None
 
 
-class Happened(_Model):
+class Happened(Model):
     """An event of a request, in its stream."""
 
     version: int
@@ -385,14 +248,14 @@ class Happened(_Model):
     by: str
 
 
-class Printed(_Model):
+class Printed(Model):
     """Lines that the command printed, masked and made visible."""
 
     first: int = Field(description="The number of the first line, counted from 1.")
     lines: list[str]
 
 
-class Ended(_Model):
+class Ended(Model):
     """The last item of a stream: how the request ended."""
 
     state: State

@@ -14,6 +14,7 @@ from app.flow.freshness import worth_of
 from app.flow.limits import probes
 from app.flow.ports import World
 from app.flow.prove import look, remember
+from app.shapes.verification import Verification, verification
 from app.store import proofs, services
 from app.store.proofs import Proof
 
@@ -40,14 +41,14 @@ async def one(caller: Reader, name: str) -> schemas.Service:
 
 
 @router.post("/{name}/verify", responses=problems(404, 429), operation_id="verifyService")
-async def verify(caller: Reader, name: str) -> schemas.Verification:
+async def verify(caller: Reader, name: str) -> Verification:
     """Let the host prove the claim now. Asks nobody and changes nothing; a host that gives no answer is a verdict."""
     registry = await services.registry(caller.world.db)
     service = named(registry, name)
     async with probes.turn(service.host, caller.person.id):
         seen = await look(caller.world, registry, service)
     await remember(caller.world, seen)
-    return shapes.verification(service.name, seen.evidence())
+    return verification(service.name, seen.evidence())
 
 
 def _shown(world: World, entry: Service, registry: Registry, known: Mapping[str, Proof]) -> schemas.Service:

@@ -1,14 +1,11 @@
 """From the flow's values to the API's models: nothing is decided here, and every foreign text is made visible."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from app.api import schemas
-from app.core import facts as seen
 from app.core import service as claims
 from app.core.checklist import Point
-from app.core.discovery import Port, Running
-from app.core.display import argv, masked, visible
+from app.core.display import visible
 from app.core.errors import Unreachable
 from app.core.freshness import Worth
 from app.core.level import STOLEN
@@ -21,9 +18,10 @@ from app.core.warrant import read as read_warrant
 from app.core.warrant import short_digest
 from app.flow import evidence
 from app.flow.checklist import checklist
-from app.flow.discover import Discovery
 from app.flow.evidence import Evidence
 from app.flow.ports import World
+from app.shapes.model import moment
+from app.shapes.verification import verification
 from app.ssh.keys import fingerprint, pinned
 from app.store import history, listing, people, requests
 from app.store.proofs import Proof
@@ -45,11 +43,6 @@ _NEXT: Mapping[State, str] = {
     State.NOT_RUN: "Nothing was run, and this warrant can never run. Ask again.",
     State.GIVEN_UP: "What it did was never found out. A person looks at the host before anybody asks again.",
 }
-
-
-def moment(at: float) -> datetime:
-    """Return epoch seconds as UTC."""
-    return datetime.fromtimestamp(round(at, 3), UTC)
 
 
 def service(entry: claims.Service, registry: Registry, proof: Proof | None, worth: Worth) -> schemas.Service:
@@ -85,58 +78,6 @@ def host(entry: claims.Host, registry: Registry) -> schemas.Host:
         stolen_server=STOLEN[entry.level],
         fingerprints=_fingerprints(entry),
         services=[each.name for each in registry.services_on(entry.name)],
-    )
-
-
-def verification(name: str, proof: Evidence) -> schemas.Verification:
-    """Show what the host proves about a claim."""
-    verdict, need = proof.verdict, proof.need
-    return schemas.Verification(
-        service=name,
-        verdict=verdict.code,
-        findings=[
-            schemas.Finding(
-                aspect=each.aspect,
-                claimed=visible(each.claimed),
-                observed=visible(each.observed),
-                agrees=each.agrees,
-                code=each.code,
-                next=visible(each.next_step),
-            )
-            for each in verdict.findings
-        ],
-        need=schemas.Need(
-            answer=need.answer,
-            signs=[
-                schemas.Sign(kind=each.kind, text=visible(each.text), at=None if each.at is None else moment(each.at))
-                for each in need.signs
-            ],
-            looked_for=[visible(each) for each in need.looked_for],
-        ),
-        identity=[visible(line) for line in proof.identity],
-        checks=[
-            schemas.CheckResult(label=visible(each.label), is_green=each.is_green, seen=visible(each.seen))
-            for each in proof.checks
-        ],
-        near=[visible(each) for each in verdict.near],
-        offers=[
-            schemas.Offer(action=each.action.value, argv=list(each.argv), words=each.words)
-            for each in evidence.gentler(proof)
-        ],
-        next=visible(verdict.next_step),
-        taken_at=moment(proof.taken_at),
-    )
-
-
-def discovery(found: Discovery) -> schemas.Discovery:
-    """Show what runs on a host."""
-    return schemas.Discovery(
-        host=found.host.name,
-        taken_at=moment(found.at),
-        listeners=[_listener(each, port) for each, port in found.listening],
-        running=[_thing(each) for each in found.running],
-        lost=[schemas.ClaimJudged(service=each.service, verdict=each.verdict) for each in found.lost],
-        blind=[_blind(each) for each in found.facts.blind],
     )
 
 
@@ -264,52 +205,3 @@ def _warrant(asked: Asked, text: str | None) -> schemas.Warrant | None:
     if text is None:
         return None
     return schemas.Warrant(digest=asked.digest, short_digest=short_digest(asked.digest), text=text)
-
-
-def _listener(each: Running, port: Port) -> schemas.Listener:
-    main = each.main
-    return schemas.Listener(
-        port=port.port,
-        address=visible(port.address),
-        pid=main.pid if main else None,
-        user=visible(main.user) if main else "",
-        command=argv(main.argv) if main else "",
-        manager=each.manager,
-        unit=visible(each.unit) if each.unit is not None else None,
-        is_believed=each.is_believed,
-        evidence=visible(masked(each.evidence)),
-        service=each.claims[0].service if each.claims else None,
-    )
-
-
-def _thing(each: Running) -> schemas.Thing:
-    main, claim = each.main, each.claim
-    return schemas.Thing(
-        standing=each.standing,
-        manager=each.manager,
-        unit=visible(each.unit) if each.unit is not None else None,
-        is_believed=each.is_believed,
-        evidence=visible(masked(each.evidence)),
-        pid=main.pid if main else None,
-        user=visible(main.user) if main else "",
-        command=argv(main.argv) if main else "",
-        path=visible(main.cwd) if main and main.cwd is not None else None,
-        since=moment(main.started_at) if main else None,
-        processes=len(each.processes),
-        ports=sorted({held.port for held in each.ports}),
-        claims=[schemas.ClaimJudged(service=one.service, verdict=one.verdict) for one in each.claims],
-        suggestion=None
-        if claim is None
-        else schemas.Suggestion(
-            name=claim.name,
-            manager=claim.manager,
-            unit=claim.unit,
-            user=claim.user,
-            path=claim.path,
-            ports=list(claim.ports),
-        ),
-    )
-
-
-def _blind(each: seen.Blind) -> schemas.BlindSpot:
-    return schemas.BlindSpot(what=visible(each.what), why=visible(each.why), about=visible(each.about))

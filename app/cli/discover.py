@@ -5,18 +5,18 @@ It asks nobody and changes nothing (law 2). It exits 0 where it could look, 2 wh
 
 from collections.abc import Iterator
 from itertools import groupby
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from app.cli.answers import Answer, AsJson, Line, answer
-from app.core.discovery import Port, Running, Standing
-from app.core.display import argv, masked, moment, visible
-from app.core.events import iso
+from app.core.discovery import Running, Standing
+from app.core.display import argv, moment, visible
 from app.core.verdict import Code
 from app.flow import discover as looking
 from app.flow.ports import World
 from app.managers import MANAGERS
+from app.shapes.discovery import discovery
 
 _TONES = {Standing.REGISTERED: "good", Standing.WRONG: "bad", Standing.UNREGISTERED: "wait", Standing.UNSEEN: "wait"}
 
@@ -28,66 +28,9 @@ def discover(
 
     async def act(world: World) -> Answer:
         found = await looking.discover(world, host)
-        return Answer(_data(found), tuple(_lines(found)))
+        return Answer(discovery(found).model_dump(mode="json"), tuple(_lines(found)))
 
     answer(context, act, as_json=as_json)
-
-
-def _data(found: looking.Discovery) -> dict[str, Any]:
-    return {
-        "host": found.host.name,
-        "taken_at": iso(found.at),
-        "level": found.facts.level,
-        "registered_level": found.host.level,
-        "listeners": [_listener(each, port) for each, port in found.listening],
-        "running": [_thing(each) for each in found.running],
-        "lost": [{"service": each.service, "verdict": each.verdict} for each in found.lost],
-        "blind": [{"what": each.what, "why": each.why, "about": each.about} for each in found.facts.blind],
-    }
-
-
-def _listener(each: Running, port: Port) -> dict[str, Any]:
-    return {
-        "port": port.port,
-        "address": port.address,
-        "pid": each.main.pid if each.main else None,
-        "user": each.main.user if each.main else "",
-        "command": argv(each.main.argv) if each.main else "",
-        "manager": each.manager,
-        "unit": each.unit,
-        "is_believed": each.is_believed,
-        "evidence": masked(each.evidence),
-        "service": each.claims[0].service if each.claims else None,
-    }
-
-
-def _thing(each: Running) -> dict[str, Any]:
-    main, claim = each.main, each.claim
-    return {
-        "standing": each.standing,
-        "manager": each.manager,
-        "unit": each.unit,
-        "is_believed": each.is_believed,
-        "evidence": masked(each.evidence),
-        "pid": main.pid if main else None,
-        "user": main.user if main else "",
-        "command": argv(main.argv) if main else "",
-        "path": main.cwd if main else None,
-        "since": moment(main.started_at) if main else None,
-        "processes": len(each.processes),
-        "ports": sorted({held.port for held in each.ports}),
-        "claims": [{"service": one.service, "verdict": one.verdict} for one in each.claims],
-        "suggestion": None
-        if claim is None
-        else {
-            "name": claim.name,
-            "manager": claim.manager,
-            "unit": claim.unit,
-            "user": claim.user,
-            "path": claim.path,
-            "ports": list(claim.ports),
-        },
-    }
 
 
 def _lines(found: looking.Discovery) -> Iterator[Line | str]:

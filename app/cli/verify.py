@@ -3,7 +3,7 @@
 It exits 0 for VERIFIED, 2 where the host could not be seen, else 1.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ from app.flow.evidence import Evidence
 from app.flow.freshness import worth_of
 from app.flow.ports import World
 from app.flow.prove import look, remember
+from app.shapes.verification import verification
 from app.store import proofs, services
 
 
@@ -32,8 +33,9 @@ def verify(
         seen = await look(world, registry, claim)
         await remember(world, seen)
         proof, worth = seen.evidence(), worth_of(world, await proofs.proof(world.db, claim.name))
-        data = {**data_of(claim.name, proof), "freshness": worth.freshness, "freshness_why": worth.why}
-        lines = lines_of(proof)
+        shape = verification(claim.name, proof).model_dump(mode="json")
+        data = {**shape, "freshness": worth.freshness, "freshness_why": worth.why}
+        lines = _lines(proof)
         if proof.verdict.code in NOT_SEEN and worth.proved_at:
             lines.append(f"Last proved: {iso(worth.proved_at)} ({worth.freshness})")
         return Answer(data, tuple(lines), _exit(proof.verdict.code))
@@ -41,43 +43,7 @@ def verify(
     answer(context, act, as_json=as_json, asks=True)
 
 
-def data_of(service: str, proof: Evidence) -> dict[str, Any]:
-    """Return a proof for programs."""
-    verdict, need = proof.verdict, proof.need
-    return {
-        "service": service,
-        "verdict": verdict.code,
-        "findings": [
-            {
-                "aspect": each.aspect,
-                "claimed": each.claimed,
-                "observed": each.observed,
-                "agrees": each.agrees,
-                "code": each.code,
-                "next": each.next_step,
-            }
-            for each in verdict.findings
-        ],
-        "need": {
-            "answer": need.answer,
-            "signs": [
-                {"kind": each.kind, "text": each.text, "at": None if each.at is None else iso(each.at)}
-                for each in need.signs
-            ],
-            "looked_for": list(need.looked_for),
-        },
-        "identity": list(proof.identity),
-        "checks": [{"label": each.label, "is_green": each.is_green, "seen": each.seen} for each in proof.checks],
-        "near": list(verdict.near),
-        "offers": [
-            {"action": each.action, "argv": list(each.argv), "words": each.words} for each in evidence.gentler(proof)
-        ],
-        "next": verdict.next_step,
-        "taken_at": iso(proof.taken_at),
-    }
-
-
-def lines_of(proof: Evidence) -> list[Line | str]:
+def _lines(proof: Evidence) -> list[Line | str]:
     """Return a proof for people: the verdict, disagreements first, then the need."""
     verdict, need = proof.verdict, proof.need
     lines: list[Line | str] = [Line(verdict.code, "good" if verdict.is_verified else "bad")]

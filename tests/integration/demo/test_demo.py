@@ -17,6 +17,7 @@ from tests.integration.demo.conftest import RUN, Demo, Visited, start
 
 # One worker starts the demo, not each.
 ADA, BO, CY = "ada@example.org", "bo@example.org", "cy@example.org"
+SHAPED = (("discover", "alpha"), ("verify", "pypnm-gui"))
 
 
 def wait_for(look: Callable[[], Any]) -> Any:
@@ -73,6 +74,16 @@ def gui(client: httpx.Client) -> dict[str, Any]:
     return dict(one)
 
 
+def shape(told: Any) -> Any:
+    """Return the keys of a JSON text and the kinds of its values, a list as the shapes that are in it."""
+    match told:
+        case dict():
+            return {key: shape(value) for key, value in told.items()}
+        case list():
+            return sorted({json.dumps(shape(each)) for each in told})
+    return type(told).__name__
+
+
 def ended(client: httpx.Client) -> None:
     """Let nothing be open for the GUI: what waits is taken back, what runs is waited for."""
     page = client.get("/api/v1/requests", params={"service": "pypnm-gui", "limit": 1}).json()["requests"]
@@ -113,6 +124,16 @@ def test_a_proof_over_the_api_has_the_documented_shape(visited: Visited) -> None
     assert proof["verdict"] == "VERIFIED"
     assert any(line.startswith("process ") for line in proof["identity"])
     assert all(each["agrees"] is True for each in proof["findings"])
+
+
+def test_a_command_answers_programs_in_the_shape_of_the_api(visited: Visited) -> None:
+    with visited.api() as client:
+        host = client.get("/api/v1/hosts/alpha/discovery").json()
+        proof = client.post("/api/v1/services/pypnm-gui/verify").json()
+    told = {words[0]: json.loads(visited.demo.command(*words, "--json").stdout) for words in SHAPED}
+    assert shape(told["discover"]) == shape(host)
+    assert shape(told["verify"]) == {**shape(proof), "freshness": "str", "freshness_why": "str"}
+    assert (host["level"], host["registered_level"]) == ("open", "open")
 
 
 @pytest.mark.parametrize(("service", "status"), [("pypnm-gui", 0), ("report-gui-path", 1), ("report-beta", 2)])

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
-from app.api import shapes
+import pytest
+
 from app.core.registry import difference, with_entry
 from app.flow import discover, docs
 from app.flow.ids import new_id
+from app.shapes.discovery import discovery
 from app.store import proofs, services
 from tests.integration.flow.conftest import Stage
 
@@ -59,14 +61,14 @@ async def test_another_host_of_the_registry_is_not_in_the_document(stage: Stage)
     assert (await docs.write(stage.world, "alpha")).text == before
 
 
-async def test_a_look_around_keeps_the_proofs_and_the_api_tells_all_that_runs(stage: Stage) -> None:
+async def test_a_look_around_keeps_the_proofs_and_programs_are_told_all_that_runs(stage: Stage) -> None:
     stage.alpha.by_hand(5051)
     await discover.discover(stage.world, "alpha")
     assert await proofs.proofs(stage.db) == {}
     found = await discover.discover(stage.world, "alpha", keep=True)
     kept = await proofs.proofs(stage.db)
     assert kept["pypnm-gui"].verdict == "VERIFIED"
-    told = shapes.discovery(found)
+    told = discovery(found)
     things = {thing.unit or thing.manager: thing for thing in told.running}
     assert [(each.service, each.verdict) for each in things["lab:pypnm-gui"].claims] == [("pypnm-gui", "VERIFIED")]
     assert things["lab:pypnm-gui"].standing == "registered"
@@ -74,3 +76,17 @@ async def test_a_look_around_keeps_the_proofs_and_the_api_tells_all_that_runs(st
     assert things["none"].suggestion
     assert (things["none"].suggestion.manager, things["none"].suggestion.ports) == ("manual", [5051])
     assert {each.port: each.service for each in told.listeners} == {5050: "pypnm-gui", 5051: None}
+    assert (told.level, told.registered_level) == ("open", "open")
+
+
+@pytest.mark.law(13)
+@pytest.mark.parametrize("started_at", [1e300, float("inf"), float("nan")])
+async def test_a_time_that_is_none_keeps_nobody_from_hearing_what_runs(stage: Stage, started_at: float) -> None:
+    found = await discover.discover(stage.world, "alpha")
+    thing = next(each for each in found.running if each.unit == "lab:pypnm-gui")
+    assert thing.main
+    thing = replace(thing, main=replace(thing.main, started_at=started_at), evidence="\x1b[2J")
+    facts = replace(found.facts, level="\x1b[2J")
+    told = discovery(replace(found, facts=facts, running=(thing,)))
+    assert told.running[0].since is None
+    assert told.level == told.running[0].evidence == "‹ESC›[2J"
