@@ -1,6 +1,7 @@
 """The pages over a real store, through ASGI: people, a registry, and browsers that keep their cookies."""
 
 import asyncio
+import html
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
@@ -22,6 +23,11 @@ from tests.integration.databases import Databases
 from tests.integration.web.seed import PASSWORD, Seed, plant
 
 BASE = "http://127.0.0.1:8770"
+
+
+def words(page: str) -> str:
+    """The text of a page as a reader sees it, blanks made single."""
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL)))
 
 
 @dataclass

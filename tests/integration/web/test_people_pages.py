@@ -13,9 +13,8 @@ from app.flow.people import setup_link
 from app.flow.ports import Limits, News, World
 from app.store import people, services
 from tests.integration.databases import Databases
-from tests.integration.web.conftest import BASE, Browser, Clock, Dark, application
+from tests.integration.web.conftest import BASE, Browser, Clock, Dark, application, words
 from tests.integration.web.seed import PASSWORD, Seed
-from tests.integration.web.test_pages import words
 
 Make = Callable[..., Any]
 

@@ -21,8 +21,8 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.host import FakeHost
 from tests.fakes.hosts import FakeHosts
 from tests.integration.databases import Databases
+from tests.integration.web.conftest import words
 from tests.integration.web.seed import Seed
-from tests.integration.web.test_pages import words
 
 Make = Callable[..., Any]
 CHECK = JsonCheck("http://127.0.0.1:5050/api/constellation", "tftp.server", "172.22.147.18")
