@@ -1,8 +1,8 @@
-"""What is SQLite's own: its connections, its files, and what its errors mean. Nothing else here names a pragma.
+"""What is SQLite's own: its connections and its files. Nothing else here names a pragma.
 
-The database's triggers and generated columns, the other half of the dialect, stand in the migrations. Writers begin
-with ``BEGIN IMMEDIATE``, so that of several processes one writes at a time and none has to give up half-way; readers
-are set to ``query_only`` and see one snapshot.
+The database's triggers and generated columns stand in the migrations, what its failures mean in ``sqlite_failures``.
+Writers begin with ``BEGIN IMMEDIATE``, so that of several processes one writes at a time and none has to give up
+half-way; readers are set to ``query_only`` and see one snapshot.
 """
 
 import asyncio
@@ -18,13 +18,14 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from app.core.errors import AskfirstError, Broken, Refused
+from app.core.errors import Refused
+from app.store import sqlite_failures as failures
 
-FAILURES: tuple[type[Exception], ...] = (DBAPIError, sqlite3.Error)
-CONSTRAINTS: tuple[type[Exception], ...] = (IntegrityError, sqlite3.IntegrityError)
+FAILURES, CONSTRAINTS = failures.FAILURES, failures.CONSTRAINTS
+explain, is_duplicate = failures.explain, failures.is_duplicate
+is_refusal, is_lost = failures.is_refusal, failures.is_lost
 HEAD = "SELECT seq, hash, latest FROM audit_head WHERE id = 1"
 CLOCK = "?"
 IS_SHARED = False
@@ -116,89 +117,6 @@ async def deadline(connection: AsyncConnection, seconds: float) -> AsyncIterator
         yield
     finally:
         timer.cancel()
-
-
-def explain(error: Exception) -> AskfirstError:
-    """Say what a failure of the database means, and what to do next."""
-    cause = getattr(error, "orig", error)
-    name = getattr(cause, "sqlite_errorname", None) or ""
-    for key, (kind, code, message, next_step) in _MEANING.items():
-        if name.startswith(key):
-            return kind(message, code=code, next_step=next_step)
-    return Broken(
-        f"The database failed: {cause}.",
-        code="store_failed",
-        next_step="Run `askfirst doctor`.",
-        outside="The database failed.",
-    )
-
-
-_MEANING: dict[str, tuple[type[AskfirstError], str, str, str]] = {
-    "SQLITE_FULL": (
-        Broken,
-        "disk_full",
-        "The disk is full: nothing was recorded, so nothing was done.",
-        "Free space on the disk that holds the database, then repeat what you did.",
-    ),
-    "SQLITE_BUSY": (
-        Refused,
-        "store_busy",
-        "Another process holds the database: nothing was recorded.",
-        "Try again. If it stays so, look for a command that hangs.",
-    ),
-    "SQLITE_INTERRUPT": (
-        Refused,
-        "too_slow",
-        "The search took too long and was stopped.",
-        "Narrow it: name a service, a host or a shorter time.",
-    ),
-    "SQLITE_READONLY": (
-        Broken,
-        "store_readonly",
-        "The database cannot be written: nothing was recorded.",
-        "Let the user that runs Askfirst write the database's file and its folder.",
-    ),
-    "SQLITE_CANTOPEN": (
-        Broken,
-        "store_missing",
-        "The database cannot be opened.",
-        "Check ASKFIRST_DATABASE_URL, and that the user that runs Askfirst may write there.",
-    ),
-    "SQLITE_IOERR": (
-        Broken,
-        "store_io",
-        "The disk that holds the database failed.",
-        "Look at the machine's own log, then run `askfirst audit verify`.",
-    ),
-    "SQLITE_CORRUPT": (
-        Broken,
-        "store_corrupt",
-        "The database's file is damaged.",
-        "Stop Askfirst and restore the file from a backup.",
-    ),
-    "SQLITE_NOTADB": (
-        Broken,
-        "store_not_ours",
-        "The file is not a database of Askfirst.",
-        "Check ASKFIRST_DATABASE_URL.",
-    ),
-}
-
-
-def is_duplicate(error: Exception) -> bool:
-    """Whether a row was refused because a unique value is taken, by an index or by the audit log's own trigger."""
-    text = str(getattr(error, "orig", error))
-    return "UNIQUE" in text or "holds this already" in text
-
-
-def is_refusal(error: Exception) -> bool:
-    """Whether a change was refused by a trigger of the log."""
-    return getattr(getattr(error, "orig", error), "sqlite_errorname", "") == "SQLITE_CONSTRAINT_TRIGGER"
-
-
-def is_lost(error: Exception) -> bool:
-    """Say no: there is no connection that could be lost, and what fails is not done."""
-    return False
 
 
 async def weakness(connection: AsyncConnection) -> str:
