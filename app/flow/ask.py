@@ -93,7 +93,7 @@ async def prove(world: World, request: Request) -> Request:
     service, host = registry.service(request.service), registry.host(request.host)
     rule = _rule(registry, service, host)
     if service is None or rule is None:
-        return await requests.append(world.db, request, Cancelled(**stamp(world.clock.now())))
+        return await record(world, request, Cancelled(**stamp(world.clock.now())))
     seen = await look(world, registry, service, git=True)
     evidence = seen.evidence(claim_digest(service, seen.host, rule))
     proof = salted(evidence.text())
@@ -106,6 +106,7 @@ async def prove(world: World, request: Request) -> Request:
         if warrant is None
         else _wait(world, request, seen, rule, warrant=warrant, evidence=evidence, proof=proof)
     )
+    # Only what waits can be ended by a look that overtook ours: it is heeded here, and followers hear of it once.
     await remember(world, seen)
     world.news.tell(request.id)
     return request

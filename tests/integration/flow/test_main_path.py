@@ -9,6 +9,7 @@ from app.core.lifecycle import State
 from app.core.policy import Role, Via
 from app.core.warrant import read
 from app.flow import ask, decide, evidence
+from app.flow.ports import News
 from app.store import output, requests
 from app.store.verify import verify
 from tests.integration.flow.conftest import CHECK, FIXED, PATH, Stage
@@ -139,10 +140,24 @@ async def test_a_reason_has_words_and_an_end(stage: Stage, reason: str, code: st
     assert caught.value.code == code
 
 
+class Heard(News):
+    """News that notes what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.topics: list[str] = []
+
+    def tell(self, topic: str) -> None:
+        self.topics.append(topic)
+        super().tell(topic)
+
+
 async def test_a_service_that_leaves_the_registry_takes_its_question_with_it(stage: Stage) -> None:
     asked = await stage.ask()
     await stage.register()
-    assert (await ask.prove(stage.world, asked)).state is State.CANCELLED
+    heard = Heard()
+    assert (await ask.prove(replace(stage.world, news=heard), asked)).state is State.CANCELLED
+    assert asked.id in heard.topics, "whoever follows it is woken"
 
 
 async def test_nothing_is_needed_right_after_a_restart(stage: Stage) -> None:
