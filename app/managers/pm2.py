@@ -25,7 +25,7 @@ from app.managers._processes import above, described, named, process_lines, runs
 
 _TITLE = re.compile(r"PM2 v\S* God Daemon \((/.*)\)")
 # What PM2's client takes for something else than a name: everything, a file, a pattern. A number is an application's.
-_NO_NAME = re.compile(r"all|.*/.*|.*\.(?:json|ya?ml|config\.).*")
+_NO_NAME = re.compile(r"all|[^/\n]*/.*|.*\.(?:json|ya?ml|config\.).*")
 _NUMBER = re.compile(r"0[xXbBoO][0-9a-fA-F]+|[0-9.]+(?:[eE]-?[0-9]+)?|Infinity")
 _CLUSTER = "cluster_mode"
 
