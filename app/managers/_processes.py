@@ -5,9 +5,8 @@ own whatever he likes. It serves to recognise, and to say what was recognised.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
-from app.core.display import argv
+from app.core.display import argv, moment
 from app.core.facts import Process
 
 _COMMAND_CAP = 200
@@ -50,17 +49,9 @@ def named(process: Process) -> str:
 def described(process: Process) -> str:
     """Name a process, and say since when it runs and with which command line."""
     words = [word for word in process.argv if word]
-    return f"{named(process)}, since {_time(process.started_at)}: {argv(words, _COMMAND_CAP) or 'no command line'}"
+    return f"{named(process)}, since {moment(process.started_at)}: {argv(words, _COMMAND_CAP) or 'no command line'}"
 
 
 def process_lines(identity: tuple[str, ...]) -> tuple[str, ...]:
     """Return the identity lines of processes: pid and start time, so that a new process is another line."""
     return tuple(line for line in identity if line.startswith("process "))
-
-
-def _time(seconds: float) -> str:
-    """Write a time that a host has printed, which may be no time at all."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (OSError, OverflowError, ValueError):
-        return "a time that is none"

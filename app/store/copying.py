@@ -6,11 +6,13 @@ verifies and every other row was read back as it was.
 """
 
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Table, func, insert, inspect, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlmodel import SQLModel
 
 from app.core.errors import Broken, Refused
@@ -39,23 +41,12 @@ async def copy(source: str, target: str) -> Copied:
     Raises Refused ``same_database``, ``schema_older``, ``already_serving``, ``not_empty`` or ``log_not_whole``,
     NotFound ``no_database`` for the first, and Broken ``copy_differs`` where what arrived is not what was sent.
     """
-    (from_dialect, from_address), (to_dialect, to_address) = find(source), find(target)
-    if from_address == to_address:
-        raise Refused("Both are the same database.", code="same_database", next_step="Name another one to copy to.")
-    await (await open_database(source, make=False, upgrade=False)).close()
-    await (await open_database(target)).close()
-    origin, end = from_dialect.writer(from_address), to_dialect.writer(to_address)
-    try:
+    async with _engines(source, target) as (origin, end):
         with lock_for_serving(source, alone=True), lock_for_serving(target, alone=True):
             async with origin.begin() as here, end.begin() as there:
-                await here.exec_driver_sql(from_dialect.HEAD)
-                await there.exec_driver_sql(to_dialect.HEAD)
+                for each in (here, there):
+                    await each.exec_driver_sql(of(each.engine).HEAD)
                 return await _copy(here, there)
-    except (*from_dialect.FAILURES, *to_dialect.FAILURES) as error:
-        raise explain(error) from error
-    finally:
-        await origin.dispose()
-        await end.dispose()
 
 
 async def snapshot(source: str, target: str) -> Copied:
@@ -63,13 +54,24 @@ async def snapshot(source: str, target: str) -> Copied:
 
     Raises what ``copy`` raises, but for ``already_serving``.
     """
+    async with _engines(source, target, only_reads=True) as ends, ends[0].begin() as here, ends[1].begin() as there:
+        return await _copy(here, there)
+
+
+@asynccontextmanager
+async def _engines(
+    source: str, target: str, *, only_reads: bool = False
+) -> AsyncIterator[tuple[AsyncEngine, AsyncEngine]]:
+    """Give the engines of two databases of this version; what fails on either end is told by what it means."""
     (from_dialect, from_address), (to_dialect, to_address) = find(source), find(target)
+    if from_address == to_address:
+        raise Refused("Both are the same database.", code="same_database", next_step="Name another one to copy to.")
     await (await open_database(source, make=False, upgrade=False)).close()
     await (await open_database(target)).close()
-    origin, end = from_dialect.reader(from_address), to_dialect.writer(to_address)
+    origin = from_dialect.reader(from_address) if only_reads else from_dialect.writer(from_address)
+    end = to_dialect.writer(to_address)
     try:
-        async with origin.begin() as here, end.begin() as there:
-            return await _copy(here, there)
+        yield origin, end
     except (*from_dialect.FAILURES, *to_dialect.FAILURES) as error:
         raise explain(error) from error
     finally:
