@@ -104,6 +104,15 @@ class Command:
     user: str
 
 
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What the manager would be told for one action, as it follows from a proof. By hand ``argv`` is empty."""
+
+    action: str
+    argv: tuple[str, ...]
+    user: str
+
+
 class Manager(Protocol):
     """One process manager. ``MANAGER`` at the end of each file under ``managers`` is such a value.
 

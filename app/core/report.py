@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from app.core.display import masked, moment, span, visible
 from app.core.level import STOLEN, Level
+from app.core.manager import Offered
 from app.core.policy import Rule
 from app.core.service import Check, Host, HttpCheck, JsonCheck, Service, TcpCheck
 
@@ -37,15 +38,6 @@ _TITLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """One command of the last proof: the action, the argv (empty for a person's hand) and the user that runs it."""
-
-    action: str
-    argv: tuple[str, ...]
-    user: str
-
-
-@dataclass(frozen=True, slots=True)
 class LastProof:
     """What the last proof said, and when (epoch seconds). ``differs`` are the aspects that did not agree.
 
@@ -55,7 +47,7 @@ class LastProof:
     verdict: str
     at: float
     differs: tuple[str, ...] = ()
-    commands: tuple[Told, ...] = ()
+    commands: tuple[Offered, ...] = ()
     unseen: str = ""
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.core.errors import Refused, Unreachable
 from app.core.policy import rule_for
 from app.core.registry import Registry
-from app.core.report import Entry, LastProof, Told, difference, document, without
+from app.core.report import Entry, LastProof, difference, document, without
 from app.core.service import Host, Service
 from app.core.verdict import Code
 from app.flow.evidence import read
@@ -82,7 +82,7 @@ def _proof(last: Proof | None) -> LastProof | None:
         verdict=seen.proved,
         at=seen.proved_at,
         differs=() if is_proved else tuple({each.aspect for each in evidence.verdict.findings if not each.agrees}),
-        commands=tuple(Told(each.action, each.argv, each.user) for each in evidence.commands),
+        commands=evidence.commands,
     )
 
 

@@ -20,7 +20,7 @@ from app.core.facts import Facts
 from app.core.gentler import Offer, offers
 from app.core.level import Level
 from app.core.lifecycle import Request
-from app.core.manager import Action, Command, Manager
+from app.core.manager import Action, Command, Manager, Offered
 from app.core.policy import Rule
 from app.core.run import Checked
 from app.core.service import Host, Service
@@ -38,15 +38,6 @@ class Touched:
     command: str
     started_at: float
     ports: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Offered:
-    """What the manager would be told for one action, as it follows from these facts. By hand ``argv`` is empty."""
-
-    action: str
-    argv: tuple[str, ...]
-    user: str
 
 
 @dataclass(frozen=True, slots=True)

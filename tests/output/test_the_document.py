@@ -10,7 +10,7 @@ import pytest
 
 from app.core.judge import judge
 from app.core.policy import rule_for
-from app.core.report import Entry, LastProof, Told, document
+from app.core.report import Entry, LastProof, document
 from app.core.verdict import Code
 from app.flow.evidence import offered
 from app.managers import MANAGERS
@@ -31,7 +31,7 @@ def entries() -> list[Entry]:
             verdict.code,
             AT,
             tuple(each.aspect for each in verdict.findings if not each.agrees),
-            tuple(Told(each.action, each.argv, each.user) for each in told),
+            told,
         )
         rule = rule_for(service, HOST, REGISTRY.policies, 1)
         made.append(Entry(service, manager.label, manager.is_by_hand, rule, proof))

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.manager import Offered
 from app.core.policy import Policy, rule_for
-from app.core.report import Entry, LastProof, Told, code, difference, document, prose, without
+from app.core.report import Entry, LastProof, code, difference, document, prose, without
 from app.core.service import HttpCheck, JsonCheck, Service, TcpCheck
 from app.core.verdict import Code
 from tests.unit.core.samples import HOST, SERVICE
@@ -56,7 +57,7 @@ services = st.builds(
     docs=st.text(max_size=200) | texts,
 )
 commands = st.lists(
-    st.builds(Told, st.sampled_from(["reload", "restart", "start"]), st.lists(texts, max_size=3).map(tuple), texts),
+    st.builds(Offered, st.sampled_from(["reload", "restart", "start"]), st.lists(texts, max_size=3).map(tuple), texts),
     max_size=3,
 ).map(tuple)
 proofs = st.builds(

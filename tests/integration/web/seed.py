@@ -11,13 +11,14 @@ from functools import cache
 from app.core import events as happened
 from app.core.events import SYSTEM
 from app.core.lifecycle import Request
+from app.core.manager import Offered
 from app.core.policy import Assurance, Policy, Role, rule_for
 from app.core.registry import Registry, difference
 from app.core.run import Checked
 from app.core.service import Host, JsonCheck, Service, TcpCheck
 from app.core.verdict import Answer, Code, Finding, Need, Sign, Verdict
 from app.core.warrant import Warrant, digest_of
-from app.flow.evidence import Evidence, Offered, Touched, claim_digest
+from app.flow.evidence import Evidence, Touched, claim_digest
 from app.flow.ids import Stamp, new_id, salted, stamp
 from app.flow.ports import World
 from app.identity.passwords import hash_password
