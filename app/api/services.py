@@ -9,9 +9,9 @@ from app.api.deps import Reader
 from app.api.replies import problems
 from app.core.registry import Registry
 from app.core.service import Service
-from app.flow.ask import named
 from app.flow.freshness import worth_of
 from app.flow.limits import probes
+from app.flow.named import service_named
 from app.flow.ports import World
 from app.flow.prove import look, remember
 from app.shapes.verification import Verification, verification
@@ -37,14 +37,14 @@ async def one(caller: Reader, name: str) -> schemas.Service:
     """Show one service. The name is exact; like names come back as a question."""
     registry = await services.registry(caller.world.db)
     known = await proofs.proofs(caller.world.db)
-    return _shown(caller.world, named(registry, name), registry, known)
+    return _shown(caller.world, service_named(registry, name), registry, known)
 
 
 @router.post("/{name}/verify", responses=problems(404, 429), operation_id="verifyService")
 async def verify(caller: Reader, name: str) -> Verification:
     """Let the host prove the claim now. Asks nobody and changes nothing; a host that gives no answer is a verdict."""
     registry = await services.registry(caller.world.db)
-    service = named(registry, name)
+    service = service_named(registry, name)
     async with probes.turn(service.host, caller.person.id):
         seen = await look(caller.world, registry, service)
     await remember(caller.world, seen)

@@ -11,9 +11,9 @@ from app.cli.answers import Answer, AsJson, Exit, Line, answer
 from app.core.events import iso
 from app.core.verdict import NOT_SEEN, Code
 from app.flow import evidence
-from app.flow.ask import named
 from app.flow.evidence import Evidence
 from app.flow.freshness import worth_of
+from app.flow.named import service_named
 from app.flow.ports import World
 from app.flow.prove import look, remember
 from app.shapes.verification import verification
@@ -29,7 +29,7 @@ def verify(
 
     async def act(world: World) -> Answer:
         registry = await services.registry(world.db)
-        claim = named(registry, service)
+        claim = service_named(registry, service)
         seen = await look(world, registry, claim)
         await remember(world, seen)
         proof, worth = seen.evidence(), worth_of(world, await proofs.proof(world.db, claim.name))

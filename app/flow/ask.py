@@ -3,14 +3,13 @@
 It approves nothing and runs nothing. Keeps law 3: a request that is not verified ends here, and no approver sees it.
 """
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 
 from app.core.checklist import SAYABLE
 from app.core.commitment import Text
 from app.core.digest import sha256_hex
-from app.core.errors import NotFound, Refused
+from app.core.errors import Refused
 from app.core.events import Asked, Blocked, Cancelled, Insisted, Verified
 from app.core.gentler import ASKABLE
 from app.core.lifecycle import Request, State
@@ -23,6 +22,7 @@ from app.core.warrant import Warrant, digest_of
 from app.flow import pace
 from app.flow.evidence import Evidence, claim_digest
 from app.flow.ids import new_id, salted, stamp
+from app.flow.named import service_named
 from app.flow.ports import World
 from app.flow.prove import Look, look, remember
 from app.flow.record import record
@@ -59,7 +59,7 @@ async def ask(
     ticket = words(ticket, "ticket", TICKET_BYTES, may_be_empty=True)
     _known(action, said)
     registry = await services.registry(world.db)
-    claim = named(registry, service)
+    claim = service_named(registry, service)
     host = registry.host(claim.host)
     if host is not None:
         rule_for(claim, host, registry.policies, registry.revision)
@@ -148,16 +148,6 @@ def _known(action: str, said: Sequence[str]) -> None:
             code="not_sayable",
             next_step=f"What may be said is: {', '.join(SAYABLE)}.",
         )
-
-
-def named(registry: Registry, name: str) -> Service:
-    """Return the service of exactly this name. Raises NotFound with like names as a question, never taking one."""
-    service = registry.service(name)
-    if service is not None:
-        return service
-    near = difflib.get_close_matches(name, [each.name for each in registry.services], n=3)
-    question = f"Did you mean {' or '.join(near)}?" if near else "The page Services lists all that are registered."
-    raise NotFound(f"There is no service {name[:60]!r} in the registry.", code="no_such_service", next_step=question)
 
 
 def words(text: str, what: str, most: int, *, may_be_empty: bool = False) -> str:

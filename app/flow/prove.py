@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 import structlog
 
 from app.core.checklist import pushed
-from app.core.errors import NotFound, Unreachable
+from app.core.errors import Unreachable
 from app.core.events import iso
 from app.core.facts import Facts
 from app.core.judge import judge, unreachable
@@ -22,6 +22,7 @@ from app.core.service import Host, Service
 from app.core.verdict import Answer, Finding, Need, Verdict
 from app.flow import watch
 from app.flow.evidence import Evidence, offered, touched
+from app.flow.named import host_named
 from app.flow.ports import World
 from app.gate.build import expected
 from app.managers import MANAGERS
@@ -74,11 +75,11 @@ class Look:
 
 def place(registry: Registry, name: str) -> tuple[Host, tuple[Host, ...]]:
     """Return a host and the jump hosts before it, the first hop first. Raises NotFound."""
-    host = _host(registry, name)
+    host = host_named(registry, name)
     via: list[Host] = []
     hop = host
     while hop.jump is not None and len(via) < MOST_JUMPS:
-        hop = _host(registry, hop.jump)
+        hop = host_named(registry, hop.jump)
         via.insert(0, hop)
     return host, tuple(via)
 
@@ -148,14 +149,3 @@ async def _check(world: World, host: Host, via: Sequence[Host], service: Service
 def _unseen(world: World, host: Host, service: Service, error: Unreachable) -> Look:
     verdict = unreachable(service, error)
     return Look(service, host, verdict, Need(Answer.UNSURE), None, (), world.clock.now())
-
-
-def _host(registry: Registry, name: str) -> Host:
-    host = registry.host(name)
-    if host is None:
-        raise NotFound(
-            f"There is no host {name!r} in the registry.",
-            code="no_such_host",
-            next_step="An editor adds the host to the registry.",
-        )
-    return host

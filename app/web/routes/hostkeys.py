@@ -9,10 +9,11 @@ from dataclasses import replace
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
-from app.core.errors import AskfirstError, NotFound, Unreachable
+from app.core.errors import AskfirstError, Unreachable
 from app.core.policy import Role
 from app.core.registry import with_entry
 from app.core.service import Host
+from app.flow.named import host_named
 from app.ssh.scan import ScannedKey, scan
 from app.store import services
 from app.web import forms
@@ -32,7 +33,7 @@ async def page(request: Request, visit: SignedIn, name: str) -> HTMLResponse:
 
 
 @router.post("/registry/hosts/{name}/keys/fetch")
-async def look(request: Request, visit: SignedIn, name: str) -> HTMLResponse:
+async def fetch(request: Request, visit: SignedIn, name: str) -> HTMLResponse:
     """Fetch the keys that answer at the host's address, to compare."""
     await forms.read(request, csrf=visit.session.csrf)
     host = await _host(visit, name)
@@ -94,7 +95,4 @@ async def _page(
 
 async def _host(visit: Visit, name: str) -> Host:
     may_read(visit.person, Role.EDITOR)
-    host = (await services.registry(visit.world.db)).host(name)
-    if host is None:
-        raise NotFound(f"There is no host {name[:60]!r} in the registry.", next_step="Add the host first.")
-    return host
+    return host_named(await services.registry(visit.world.db), name)

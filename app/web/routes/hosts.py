@@ -8,15 +8,15 @@ from collections.abc import Iterable, Mapping
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
-from app.core.errors import AskfirstError, NotFound, Unreachable
+from app.core.errors import AskfirstError, Unreachable
 from app.core.level import RAISE, STOLEN
 from app.core.policy import Role
-from app.core.registry import Registry
 from app.core.service import Host
 from app.core.verdict import Finding
 from app.flow.discover import discover
 from app.flow.evidence import read
 from app.flow.limits import probes
+from app.flow.named import host_named
 from app.managers import MANAGERS
 from app.ssh.keys import fingerprint, pinned
 from app.statuses import status_of
@@ -54,7 +54,7 @@ async def one(request: Request, visit: SignedIn, name: str) -> HTMLResponse:
 async def look(request: Request, visit: SignedIn, name: str) -> HTMLResponse:
     """Probe the host now: prove each service claimed there, and draw what runs."""
     await forms.read(request, csrf=visit.session.csrf)
-    _host(await services.registry(visit.world.db), name)
+    host_named(await services.registry(visit.world.db), name)
     try:
         async with probes.turn(name, visit.person.id):
             seen = await discover(visit.world, name, keep=True)
@@ -68,7 +68,7 @@ async def _page(
 ) -> HTMLResponse:
     db = visit.world.db
     registry, known = await services.registry(db), await proofs.proofs(db)
-    host = _host(registry, name)
+    host = host_named(registry, name)
     return await render(
         request,
         "hosts/one.html",
@@ -103,14 +103,3 @@ def pinned_prints(host: Host) -> Mapping[str, str]:
         return {fingerprint(key): key.get_algorithm() for key in pinned(host)} if host.host_keys else {}
     except Unreachable:
         return dict.fromkeys(host.host_keys, "no key")
-
-
-def _host(registry: Registry, name: str) -> Host:
-    host = registry.host(name)
-    if host is None:
-        raise NotFound(
-            f"There is no host {name[:60]!r} in the registry.",
-            code="no_such_host",
-            next_step="The page Hosts lists all that are registered.",
-        )
-    return host

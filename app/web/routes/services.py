@@ -11,9 +11,9 @@ from app.core.lifecycle import ENDED, State
 from app.core.policy import Role
 from app.core.service import Service
 from app.flow import evidence
-from app.flow.ask import named
 from app.flow.freshness import worth_of
 from app.flow.limits import probes
+from app.flow.named import service_named
 from app.flow.ports import World
 from app.flow.prove import look, remember
 from app.managers import MANAGERS
@@ -73,7 +73,7 @@ async def one(request: Request, visit: SignedIn, name: str) -> HTMLResponse:
     """Show one claim with its last proof and its history."""
     db, now = visit.world.db, visit.world.clock.now()
     registry, known = await services.registry(db), await proofs.proofs(db)
-    service = named(registry, name)
+    service = service_named(registry, name)
     proof = known.get(name)
     past = listing.Filter(service=name, since=now - DAYS * 86_400)
     rows = (await listing.page(db, past, limit=_MOST_ROWS)).rows
@@ -103,7 +103,7 @@ async def verify(request: Request, visit: SignedIn, name: str) -> Response:
     """Probe the host and judge the claim now."""
     await forms.read(request, csrf=visit.session.csrf)
     registry = await services.registry(visit.world.db)
-    service = named(registry, name)
+    service = service_named(registry, name)
     async with probes.turn(service.host, visit.person.id):
         seen = await look(visit.world, registry, service, git=True)
     await remember(visit.world, seen)
