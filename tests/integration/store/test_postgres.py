@@ -200,6 +200,19 @@ async def test_a_session_that_the_server_ends_in_the_middle_undoes_the_change_an
     assert await note(db, "n1") == 1
 
 
+async def test_a_line_that_the_server_closed_while_nobody_used_it_is_nobody_s_failure(db: Database, url: str) -> None:
+    await note(db)
+    assert await people.everyone(db) == []
+    ended = raw(
+        url,
+        "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND pid <> pg_backend_pid() AND state = 'idle'",
+    )
+    assert len(ended) >= 2, "the reader's line and the writer's"
+    assert await people.everyone(db) == []
+    assert await note(db) == 2
+
+
 async def test_a_server_that_goes_away_is_told_and_used_again_when_it_is_back(db: Database, cluster: Cluster) -> None:
     await note(db)
     cluster.stop(signal.SIGQUIT)
