@@ -1,4 +1,4 @@
-"""A line to a PostgreSQL server that can be cut at a commit: before it arrives, or before its answer comes back."""
+"""A line to a PostgreSQL server that fails at a commit: before it arrives, or before its answer comes back."""
 
 import asyncio
 import contextlib
@@ -15,6 +15,7 @@ class Cut(StrEnum):
 
     BEFORE = "the server never hears of the commit"
     AFTER = "the commit is done, and nobody is told"
+    HELD = "the commit is held up until the server has ended the transaction, and says so"
 
 
 class Line:
@@ -55,6 +56,9 @@ class Line:
             if cut is not None:
                 self.cut_at = None
                 self.cut.set()
+            if cut is Cut.HELD:
+                continue
+            if cut is not None:
                 muted.set()
             if cut is not Cut.BEFORE:
                 forth.write(data)

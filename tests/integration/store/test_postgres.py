@@ -164,6 +164,26 @@ async def test_a_commit_that_never_arrived_is_told_as_such_and_leaves_nothing(
     assert (await verify(db)).is_whole
 
 
+@pytest.mark.law(10)
+@pytest.mark.threat("G6")
+async def test_a_commit_that_the_server_no_longer_waited_for_is_settled_as_a_lost_line(
+    far: tuple[Database, Line],
+) -> None:
+    db, line = far
+
+    async def change(tx: Tx) -> int:
+        await tx.run("SET LOCAL idle_in_transaction_session_timeout = '2s'")
+        return await tx.record(body_for("noted", {}, event_id="n1", at=NOW, by="ada"))
+
+    line.cut_at = Cut.HELD
+    with pytest.raises(Broken) as broken:
+        await db.write(change)
+    assert "idle-in-transaction" in broken.value.message
+    assert broken.value.code == "store_away"
+    assert await note(db, "n1") == 1
+    assert (await verify(db)).is_whole
+
+
 @pytest.mark.threat("G4")
 async def test_a_lost_answer_is_not_taken_for_a_yes_because_another_came_first(
     far: tuple[Database, Line], url: str
