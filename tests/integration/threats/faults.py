@@ -1,16 +1,16 @@
 """A world in which one call fails: the nth of all calls to the store and to the hosts, once, and then never again."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.errors import Broken, Lost, Unreachable
 from app.core.facts import Facts
-from app.core.run import Checked, Progress, Spool
+from app.core.run import Checked, Output, Progress, Spool, Started
 from app.core.service import Check, Host, Service
 from app.flow.ports import Hosts, World
 from app.store.engine import Database
@@ -32,33 +32,41 @@ class How(StrEnum):
     KILLED_AFTER = "the process dies when it is done"
 
 
+AFTERWARDS = frozenset({How.UNACKNOWLEDGED, How.KILLED_AFTER})
+
+
 @dataclass
 class Fault:
-    """Counts calls, and fails the one of number ``at``. ``struck`` names what it was."""
+    """Counts calls, and fails the one of number ``at``: ``reached`` names it, ``struck`` too once it has failed."""
 
     at: int
     how: How
     calls: int = 0
+    reached: str = ""
     struck: str = ""
 
-    def before(self, what: str, error: Exception) -> None:
-        if what == "read" and self.how in {How.UNACKNOWLEDGED, How.KILLED_AFTER}:
-            return  # a read has no effect that could be there without its answer
-        self.calls += 1
-        if self.calls == self.at:
-            self.struck = what
-            if self.how is How.KILLED_BEFORE:
-                raise Killed
-            if self.how is How.REFUSED:
-                raise error
+    @contextmanager
+    def call(self, what: str, error: Exception, lost: Exception | None = None) -> Iterator[None]:
+        """Let one call be made, or fail with ``error`` before it, or with ``lost`` once it is done.
 
-    def after(self, error: Exception) -> None:
-        if self.calls == self.at and self.struck:
-            self.at = -1
-            if self.how is How.KILLED_AFTER:
-                raise Killed
-            if self.how is How.UNACKNOWLEDGED:
-                raise error
+        Without ``lost`` there is nothing of it that could be lost: where calls fail afterwards it is none of them.
+        """
+        if self.how in AFTERWARDS and lost is None:
+            yield
+            return
+        self.calls += 1
+        is_it = self.calls == self.at
+        if is_it:
+            self.reached = what
+        if is_it and self.how not in AFTERWARDS:
+            self._strike(error)
+        yield
+        if is_it and lost is not None:
+            self._strike(lost)
+
+    def _strike(self, error: Exception) -> NoReturn:
+        self.struck = self.reached
+        raise error if self.how in {How.REFUSED, How.UNACKNOWLEDGED} else Killed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +77,13 @@ class FaultyDatabase(Database):
 
     @asynccontextmanager
     async def read(self, *, seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
-        self.fault.before("read", _full())
-        async with Database.read(self, seconds=seconds) as connection:
-            yield connection
+        with self.fault.call("read", _full()):
+            async with Database.read(self, seconds=seconds) as connection:
+                yield connection
 
     async def write(self, change: Callable[[Tx], Awaitable[T]]) -> T:
-        self.fault.before("write", _full())
-        result = await Database.write(self, change)
-        self.fault.after(_silent())
-        return result
+        with self.fault.call("write", _full(), _silent()):
+            return await Database.write(self, change)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +102,8 @@ class FaultyHosts:
         whole: bool = False,
         git: bool = False,
     ) -> Facts:
-        self.fault.before("probe", _away())
-        facts = await self.hosts.probe(host, services, via, whole=whole, git=git)
-        self.fault.after(_away())
-        return facts
+        with self.fault.call("probe", _away(), _away()):
+            return await self.hosts.probe(host, services, via, whole=whole, git=git)
 
     async def restart(
         self,
@@ -110,28 +114,27 @@ class FaultyHosts:
         signatures: Sequence[str] = (),
         serial: int = 0,
     ) -> AsyncIterator[Progress]:
-        self.fault.before("restart", _away())
-        async for progress in self.hosts.restart(host, warrant, via, signatures=signatures, serial=serial):
-            self.fault.after(_lost())
-            self.fault.before(f"restart: {type(progress).__name__}", _lost())
-            yield progress
-            self.fault.after(_lost())
+        answer = self.hosts.restart(host, warrant, via, signatures=signatures, serial=serial)
+        with self.fault.call("restart", _away(), _lost()):
+            progress = await anext(answer, None)
+        while progress is not None:
+            # Behind what ends a run nobody listens any more.
+            lost = _lost() if isinstance(progress, Started | Output) else None
+            with self.fault.call(f"restart: {type(progress).__name__}", _lost(), lost):
+                yield progress
+            progress = await anext(answer, None)
 
     async def burn(self, host: Host, request_id: str, via: Sequence[Host] = ()) -> Spool:
-        self.fault.before("burn", _away())
-        spool = await self.hosts.burn(host, request_id, via)
-        self.fault.after(_away())
-        return spool
+        with self.fault.call("burn", _away(), _away()):
+            return await self.hosts.burn(host, request_id, via)
 
     async def result(self, host: Host, request_id: str, via: Sequence[Host] = ()) -> Spool:
-        self.fault.before("result", _away())
-        return await self.hosts.result(host, request_id, via)
+        with self.fault.call("result", _away()):
+            return await self.hosts.result(host, request_id, via)
 
     async def check(self, host: Host, check: Check, via: Sequence[Host] = ()) -> Checked:
-        self.fault.before("check", _away())
-        checked = await self.hosts.check(host, check, via)
-        self.fault.after(_away())
-        return checked
+        with self.fault.call("check", _away(), _away()):
+            return await self.hosts.check(host, check, via)
 
     def keep(self, host: Host) -> None:
         self.hosts.keep(host)
