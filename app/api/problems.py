@@ -13,12 +13,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from app.api.schemas import FieldError, Problem
 from app.core.display import visible
 from app.core.errors import AskfirstError
+from app.shapes.problem import MEDIA_TYPE, FieldError, problem
 from app.statuses import status_of
 
-MEDIA_TYPE = "application/problem+json"
 _LOG = structlog.get_logger("askfirst.api")
 
 _WAIT_SECONDS = {429: "5", 503: "5"}
@@ -77,17 +76,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
 def _answer(
     status: int, detail: str, *, code: str, next_step: str, fields: list[FieldError] | None = None
 ) -> JSONResponse:
-    problem = Problem(
-        title=HTTPStatus(status).phrase,
-        status=status,
-        detail=visible(detail, keep="\n"),
-        code=code,
-        next=visible(next_step, keep="\n"),
-        errors=fields,
-    )
+    document = problem(status, detail, code=code, next_step=next_step, fields=fields)
     headers = {"Cache-Control": "no-store"}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if status in _WAIT_SECONDS:
         headers["Retry-After"] = _WAIT_SECONDS[status]
-    return JSONResponse(problem.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
+    return JSONResponse(document, status, headers, MEDIA_TYPE)

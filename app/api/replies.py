@@ -5,8 +5,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.api.problems import MEDIA_TYPE
-from app.api.schemas import Ended, FieldError, Happened, Printed, Problem
+from app.api.schemas import Ended, Happened, Printed
+from app.shapes.problem import MEDIA_TYPE, FieldError, Problem
 
 _DESCRIPTION = """Nothing is restarted before the host itself has proved what runs there, and a human has clicked.
 

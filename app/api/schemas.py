@@ -20,25 +20,6 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")]
 Sayable = Literal["committed"]
 
 
-class FieldError(Model):
-    """One field that does not fit, and why."""
-
-    field: str = Field(examples=["body.reason"])
-    message: str = Field(examples=["Field required"])
-
-
-class Problem(Model):
-    """A problem document (RFC 9457). `code` is stable; `next` says what to do."""
-
-    type: Literal["about:blank"] = "about:blank"
-    title: str = Field(examples=["Not Found"])
-    status: int = Field(examples=[404])
-    detail: str = Field(examples=["There is no service 'gui' in the registry."])
-    code: str = Field(examples=["no_such_service"])
-    next: str = Field(examples=["Did you mean pypnm-gui?"])
-    errors: list[FieldError] | None = Field(None, description="The fields that do not fit, where it is about fields.")
-
-
 class Point(Model):
     """One point of a request's checklist. `said` is somebody's word, which is no proof."""
 

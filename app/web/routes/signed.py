@@ -10,9 +10,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from app.core.display import visible
 from app.core.errors import AskfirstError, Refused
 from app.flow import signed
+from app.shapes.problem import MEDIA_TYPE, problem
 from app.statuses import status_of
 from app.web.deps import AWorld
 from app.web.routes.session import address_of
@@ -27,16 +27,15 @@ async def approve(request: Request, world: AWorld, request_id: str) -> Response:
     try:
         asked = await signed.approve(world, request_id, await _signature(request), address_of(request))
     except AskfirstError as error:
-        return problem(error)
+        return _problem(error)
     counts = {"approvals": len(asked.approvals), "approvers": asked.approvers}
     return JSONResponse({"id": asked.id, "short_id": asked.short_id, "state": str(asked.state), **counts})
 
 
-def problem(error: AskfirstError) -> Response:
-    """Answer an error to a program (RFC 9457), as the API does."""
+def _problem(error: AskfirstError) -> Response:
     status = status_of(error)
-    told = {"title": error.code, "status": status, "detail": visible(error.outside, keep="\n"), "code": error.code}
-    return JSONResponse({**told, "next": visible(error.next_step, keep="\n")}, status, None, "application/problem+json")
+    document = problem(status, error.outside, code=error.code, next_step=error.next_step)
+    return JSONResponse(document, status, None, MEDIA_TYPE)
 
 
 async def _signature(request: Request) -> str:

@@ -10,6 +10,7 @@ from app.core.credential import Credential, fingerprint
 from app.core.lifecycle import State
 from app.core.policy import Kind
 from app.flow.ids import new_id
+from app.shapes.problem import Problem
 from app.store import credentials, people, requests, tokens
 from app.store import history as log
 from tests.fakes.signers import Signer
@@ -74,6 +75,7 @@ async def test_a_token_spoils_even_a_good_signature_beside_it(api: Api) -> None:
         async with api.anybody(spoilt) as anybody:
             answer = await anybody.post(address, json=body)
             assert (answer.status_code, answer.json()["code"]) == (403, "token")
+            assert Problem.model_validate(answer.json()).title == "Forbidden"
     async with await api.caller("bo") as caller, api.anybody() as nobody:
         assert (await caller.post(address, json=body)).status_code == 403
         assert (await nobody.post(f"{address}?token=x", json=body)).status_code == 403
