@@ -1,4 +1,4 @@
-"""Hosts: what is registered, and what truly listens there now."""
+"""Hosts: what is registered, and what truly runs there now."""
 
 from fastapi import APIRouter
 
@@ -22,6 +22,6 @@ async def everything(caller: Reader) -> schemas.HostList:
 
 @router.get("/{name}/discovery", responses=problems(404, 429, 502), operation_id="discoverHost")
 async def discovery(caller: Reader, name: str) -> shape.Discovery:
-    """Look at a host now: every listening port, who runs its process, and whether it is registered."""
+    """Look at a host now: every listening port and all that runs, who keeps it, and whether it is registered."""
     async with probes.turn(name, caller.person.id):
         return shape.discovery(await discover(caller.world, name))

@@ -1,4 +1,4 @@
-"""Requests: asking, following and taking back. There is no route that approves or denies (law 8)."""
+"""Requests: asking, insisting, reading and taking back. There is no route that approves or denies (law 8)."""
 
 from typing import Annotated
 
@@ -8,9 +8,7 @@ from app.api import filters, schemas, shapes
 from app.api.deps import Asker, Reader, refuse_twice_in_the_body
 from app.api.replies import problems
 from app.core.lifecycle import Request as Asked
-from app.flow import decide
-from app.flow.ask import ask
-from app.flow.ask import insist as give_reason
+from app.flow import ask, decide
 from app.store import listing, requests
 
 router = APIRouter(prefix="/requests", tags=["requests"])
@@ -34,8 +32,8 @@ Key = Annotated[
 async def create(
     caller: Asker, body: schemas.Ask, request: Request, response: Response, idempotency_key: Key = None
 ) -> schemas.Request:
-    """Ask for a restart. The host proves the claim first; then a person who is not you decides."""
-    asked = await ask(
+    """Ask for a restart or something gentler. The host proves the claim first; then a person who is not you decides."""
+    asked = await ask.ask(
         caller.world,
         caller.person,
         body.service,
@@ -94,7 +92,7 @@ async def cancel(caller: Asker, request_id: str, request: Request) -> schemas.Re
 async def insist(caller: Asker, request_id: str, body: schemas.Insist, request: Request) -> schemas.Request:
     """Add the stronger reason that a restart asks for where the host shows no sign of need: whoever asked may."""
     asked = await requests.load(caller.world.db, request_id)
-    return await _shown(caller, await give_reason(caller.world, caller.person, asked.id, body.reason), request)
+    return await _shown(caller, await ask.insist(caller.world, caller.person, asked.id, body.reason), request)
 
 
 async def _shown(caller: Asker | Reader, asked: Asked, request: Request) -> schemas.Request:

@@ -1,6 +1,7 @@
-"""Asking for a restart, and following it. The running server is asked, with a token; a person approves on the page."""
+"""Asking the running server for a restart, with a token; insisting, and following it. A person approves on the page."""
 
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ from app.cli.answers import Answer, AsJson, Exit, Line, Wiring, finish, show
 from app.cli.server import Server, connected
 from app.core.manager import Action
 
-_COMMANDS = ("show", "insist")
+_COMMANDS = ("ask", "show", "insist")
 _TONES = {
     "succeeded": "good",
     "waiting": "wait",
@@ -27,7 +28,7 @@ class _AskFirst(TyperGroup):
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Put the command ask before what names none."""
-        if args and args[0] not in {*_COMMANDS, "ask", "--help", "-h"}:
+        if args and args[0] not in {*_COMMANDS, "--help", "-h"}:
             args = ["ask", *args]
         return super().parse_args(ctx, args)
 
@@ -68,7 +69,7 @@ def ask(
         if not as_json:
             show([f"{asked['short_id']}  {asked['url']}"])
         await _follow(server, asked["id"], quiet=as_json)
-        return _shown(await server.get(f"/api/v1/requests/{asked['id']}"), is_over=True)
+        return _shown(await server.get(f"/api/v1/requests/{asked['id']}"), has_waited=True)
 
     _with_server(context, token, act, as_json=as_json)
 
@@ -83,7 +84,7 @@ def show_one(
     """Show a request; exits 0 if it succeeded or is under way, 1 if it ended otherwise, 2 if that is not known."""
 
     async def act(server: Server) -> Answer:
-        return _shown(await server.get(f"/api/v1/requests/{request_id}"), is_over=False)
+        return _shown(await server.get(f"/api/v1/requests/{request_id}"), has_waited=False)
 
     _with_server(context, token, act, as_json=as_json, asks=True)
 
@@ -106,13 +107,14 @@ def insist(
     _with_server(context, token, act, as_json=as_json)
 
 
-def _with_server(context: typer.Context, token: str, act: Any, *, as_json: bool, asks: bool = False) -> None:
+def _with_server(
+    context: typer.Context, token: str, act: Callable[[Server], Awaitable[Answer]], *, as_json: bool, asks: bool = False
+) -> None:
     wiring: Wiring = context.obj
 
     async def run() -> Answer:
         async with connected(wiring.settings.base_url, token) as server:
-            found: Answer = await act(server)
-            return found
+            return await act(server)
 
     finish(run, as_json=as_json, asks=asks)
 
@@ -127,13 +129,13 @@ async def _follow(server: Server, request_id: str, *, quiet: bool) -> None:
             show(f"  | {line}" for line in data["lines"])
 
 
-def _shown(asked: dict[str, Any], *, is_over: bool) -> Answer:
+def _shown(asked: dict[str, Any], *, has_waited: bool) -> Answer:
     if asked["state"] == "succeeded":
         status = Exit.YES
     elif asked["state"] in {"unknown", "given_up"}:
         status = Exit.COULD_NOT_TELL
     else:
-        status = Exit.NO if asked["has_ended"] or is_over else Exit.YES
+        status = Exit.NO if asked["has_ended"] or has_waited else Exit.YES
     return Answer(asked, _lines(asked), status)
 
 

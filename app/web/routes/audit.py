@@ -21,8 +21,8 @@ from app.web.pages import Visit, render
 from app.web.routes.history import download, refuse_wrong
 
 router = APIRouter()
-_EQUAL = ("type", "by", "request", "service", "host")
-_NAMES = (*_EQUAL, "since", "until")
+_PLAIN = ("type", "by", "request", "service", "host")
+_NAMES = (*_PLAIN, "since", "until")
 
 
 @router.get("/audit")
@@ -35,14 +35,14 @@ async def every(request: Request, visit: SignedIn) -> HTMLResponse:
 async def check(request: Request, visit: SignedIn) -> HTMLResponse:
     """Check the whole chain, and every row that is derived from it."""
     await forms.read(request, csrf=visit.session.csrf)
-    _may(visit)
+    _may_audit(visit)
     return await _page(request, visit, await verify(visit.world.db))
 
 
 @router.get("/audit/export.jsonl")
 async def as_json_lines(request: Request, visit: SignedIn) -> StreamingResponse:
     """Give what is filtered with each row's own bytes and hashes."""
-    _may(visit)
+    _may_audit(visit)
     wanted = await _wanted(request, visit)
     return download(history.events_as_json_lines(visit.world.db, wanted), "application/jsonl", "audit.jsonl")
 
@@ -50,13 +50,13 @@ async def as_json_lines(request: Request, visit: SignedIn) -> StreamingResponse:
 @router.get("/audit/export.csv")
 async def as_csv(request: Request, visit: SignedIn) -> StreamingResponse:
     """Give what is filtered as CSV."""
-    _may(visit)
+    _may_audit(visit)
     wanted = await _wanted(request, visit)
     return download(history.events_as_csv(visit.world.db, wanted), "text/csv", "audit.csv")
 
 
 async def _page(request: Request, visit: Visit, report: Report | None = None) -> HTMLResponse:
-    _may(visit)
+    _may_audit(visit)
     values = _values(request.query_params)
     db = visit.world.db
     wanted, problems = await _filter(db, values)
@@ -85,7 +85,7 @@ async def _wanted(request: Request, visit: Visit) -> history.Filter:
     return wanted
 
 
-def _may(visit: Visit) -> None:
+def _may_audit(visit: Visit) -> None:
     may_read(visit.person, Role.AUDITOR, Role.ADMIN)
 
 
@@ -95,10 +95,10 @@ def _values(query: Mapping[str, str]) -> dict[str, str]:
 
 async def _filter(db: Database, values: Mapping[str, str]) -> tuple[history.Filter, dict[str, str]]:
     since, until, problems = since_until(values)
-    equal: dict[str, Any] = {name: values[name] for name in _EQUAL}
+    plain: dict[str, Any] = {name: values[name] for name in _PLAIN}
     if values["request"]:
         try:
-            equal["request"] = (await requests.load(db, values["request"])).id
+            plain["request"] = (await requests.load(db, values["request"])).id
         except Refused as error:
             problems["request"] = error.message
-    return history.Filter(**equal, since=since, until=until), problems
+    return history.Filter(**plain, since=since, until=until), problems

@@ -8,7 +8,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.core.policy import Role
 from app.core.registry import Change, Entry
-from app.flow.registry import confirm, withdraw
+from app.flow import registry as flow
 from app.store import people, services
 from app.store.entries import entry_dict
 from app.store.services import Proposal
@@ -35,18 +35,18 @@ async def one(request: Request, visit: SignedIn, proposal_id: str) -> HTMLRespon
 
 
 @router.post("/changes/{proposal_id}/confirm")
-async def yes(request: Request, visit: SignedIn, proposal_id: str) -> Response:
+async def confirm(request: Request, visit: SignedIn, proposal_id: str) -> Response:
     """Apply the change, as a second editor."""
     await forms.read(request, csrf=visit.session.csrf)
-    await confirm(visit.world, visit.person, proposal_id)
+    await flow.confirm(visit.world, visit.person, proposal_id)
     return RedirectResponse(f"/changes/{proposal_id}?said=applied", 303)
 
 
 @router.post("/changes/{proposal_id}/withdraw")
-async def no(request: Request, visit: SignedIn, proposal_id: str) -> Response:
+async def withdraw(request: Request, visit: SignedIn, proposal_id: str) -> Response:
     """Take the change back, or turn it down."""
     await forms.read(request, csrf=visit.session.csrf)
-    await withdraw(visit.world, visit.person, proposal_id)
+    await flow.withdraw(visit.world, visit.person, proposal_id)
     return RedirectResponse(f"/changes/{proposal_id}?said=withdrawn", 303)
 
 

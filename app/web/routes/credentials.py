@@ -6,7 +6,7 @@ The page's script asks first what to ask of the browser (two addresses that answ
 from collections.abc import Awaitable, Mapping
 
 from fastapi import APIRouter, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.core.errors import AskfirstError, Refused
 from app.flow import credentials as flow
@@ -16,7 +16,7 @@ from app.web.deps import SignedIn, local_path
 from app.web.keyring import owner_of
 from app.web.pages import Visit
 from app.web.routes.passkeys import asked, place_of, told
-from app.web.routes.settings import show
+from app.web.routes.settings import mend
 
 router = APIRouter()
 _AGAIN = "key-password"
@@ -29,7 +29,7 @@ async def again(request: Request, visit: SignedIn) -> Response:
     try:
         await prove_again(visit.world, visit.secret, visit.person, form[_AGAIN])
     except Refused as error:
-        return await _mend(request, visit, error, {"password_wrong": _AGAIN, "throttled": _AGAIN}, {})
+        return await _mend(request, visit, error, {"password_wrong": _AGAIN, "throttled": _AGAIN})
     return RedirectResponse(f"{local_path(form['back'])}?said=again", 303)
 
 
@@ -124,15 +124,12 @@ async def _do(
         await act
     except Refused as error:
         where = {error.code: field, "step_up_required": _AGAIN, "key_name": name or field}
-        return await _mend(request, visit, error, where, values or {})
+        return await _mend(request, visit, error, where, values)
     return RedirectResponse(f"/settings?said={said}#passkeys", 303)
 
 
 async def _mend(
-    request: Request, visit: Visit, error: Refused, fields: Mapping[str, str], values: Mapping[str, str]
-) -> Response:
-    if error.code not in fields:
-        raise error
-    problems = {fields[error.code]: f"{error.message} {error.next_step}"}
+    request: Request, visit: Visit, error: Refused, fields: Mapping[str, str], values: Mapping[str, str] | None = None
+) -> HTMLResponse:
     status = 403 if error.code in {"step_up_required", "password_wrong"} else 422
-    return await show(request, visit, status, problems=problems, values=values)
+    return await mend(request, visit, error, fields, values=values, status=status)

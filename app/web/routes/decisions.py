@@ -12,8 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from app.core.errors import Conflict, IllegalEvent, Refused
 from app.core.lifecycle import Request as Asked
 from app.core.policy import Attempt, Via
-from app.flow import decide
-from app.flow.ask import insist as give_reason
+from app.flow import ask, decide
 from app.flow.by_hand import say_done
 from app.flow.passkeys import prove_yes
 from app.flow.people import prove_again
@@ -84,7 +83,7 @@ async def insist(request: Request, visit: SignedIn, request_id: str) -> Response
         request,
         visit,
         request_id,
-        lambda: give_reason(visit.world, visit.person, request_id, form["reason"]),
+        lambda: ask.insist(visit.world, visit.person, request_id, form["reason"]),
         field="more",
         text=form["reason"],
     )

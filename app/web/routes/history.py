@@ -16,8 +16,8 @@ from app.web.pages import Visit, render
 from app.web.words import STATES
 
 router = APIRouter()
-_EQUAL = ("service", "host", "requester", "approver", "state", "verdict", "q")
-_NAMES = (*_EQUAL, "since", "until")
+_PLAIN = ("service", "host", "requester", "approver", "state", "verdict", "q")
+_NAMES = (*_PLAIN, "since", "until")
 
 
 @router.get("/history")
@@ -89,5 +89,5 @@ def _values(query: Mapping[str, str], now: float) -> dict[str, str]:
 
 def _filter(values: Mapping[str, str]) -> tuple[listing.Filter, dict[str, str]]:
     since, until, problems = since_until(values)
-    equal: dict[str, Any] = {name: values[name] for name in _EQUAL}
-    return listing.Filter(**equal, since=since, until=until), problems
+    plain: dict[str, Any] = {name: values[name] for name in _PLAIN}
+    return listing.Filter(**plain, since=since, until=until), problems

@@ -74,7 +74,7 @@ async def add(request: Request, visit: SignedIn) -> Response:
     except Refused as error:
         if error.code not in _FIELDS:
             raise
-        return await _list(request, visit, values, _problem(error), status_of_form(error))
+        return await _list(request, visit, values, _problem(error), _status_of(error))
     return RedirectResponse("/people?said=added", 303)
 
 
@@ -108,7 +108,7 @@ async def change(request: Request, visit: SignedIn, person_id: str) -> Response:
         if error.code not in _FIELDS:
             raise
         account = await _account(visit, person_id)
-        return await _one(request, visit, account, values, problems=_problem(error), status=status_of_form(error))
+        return await _one(request, visit, account, values, problems=_problem(error), status=_status_of(error))
     return RedirectResponse("/people?said=saved", 303)
 
 
@@ -127,7 +127,7 @@ async def password(request: Request, visit: SignedIn, person_id: str) -> Respons
     return RedirectResponse("/people?said=saved", 303)
 
 
-def status_of_form(error: Refused) -> int:
+def _status_of(error: Refused) -> int:
     """Return the status of a form that comes back with something to mend."""
     return status_of(error) if status_of(error) == 409 else 422
 

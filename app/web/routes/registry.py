@@ -20,7 +20,7 @@ from app.web.pages import Visit, render
 
 router = APIRouter()
 _HOMES = {"host": "/hosts", "service": "/services", "policy": "/registry"}
-MOST_SAID = 1_000
+_MOST_SAID = 1_000
 _STALE = "Somebody changed the registry since you opened this form. What you wrote is kept; check it and save again."
 
 
@@ -43,7 +43,7 @@ async def every(request: Request, visit: SignedIn) -> HTMLResponse:
 async def new(request: Request, visit: SignedIn, kinds: str) -> HTMLResponse:
     """Show an empty form, or one that is filled with what the address says: it is saved by nobody but the editor."""
     kind = _kind(visit, kinds)
-    said = {name: request.query_params[name][:MOST_SAID] for name in FIELDS[kind] if name in request.query_params}
+    said = {name: request.query_params[name][:_MOST_SAID] for name in FIELDS[kind] if name in request.query_params}
     defaults = {
         "host": {"port": "22", "user": "askfirst"},
         "service": {"settle": "5s"},

@@ -38,7 +38,8 @@ async def freeze(request: Request, visit: SignedIn) -> Response:
             "already_frozen": "scope",
             "bad_scope": "scope",
         }
-        return await _mend(request, visit, error, fields, values)
+        status = 409 if error.code == "already_frozen" else 422
+        return await mend(request, visit, error, fields, values=values, status=status)
     return RedirectResponse("/settings?said=frozen", 303)
 
 
@@ -50,7 +51,7 @@ async def release(request: Request, visit: SignedIn) -> Response:
         await switch.release(visit.world, visit.person, values["scope"], values["reason"])
     except Refused as error:
         name = f"release-{values['scope']}"
-        return await _mend(request, visit, error, {"reason_empty": name, "reason_too_long": name}, values)
+        return await mend(request, visit, error, {"reason_empty": name, "reason_too_long": name}, values=values)
     return RedirectResponse("/settings?said=released", 303)
 
 
@@ -76,7 +77,7 @@ async def password(request: Request, visit: SignedIn) -> Response:
         await set_password(world, person, person.id, values["new"])
     except Refused as error:
         fields = {"password_wrong": "current", "throttled": "current", "password_short": "new"}
-        return await _mend(request, visit, error, fields, {})
+        return await mend(request, visit, error, fields)
     account = await people.by_id(world.db, person.id)
     email = account.email if account else ""
     secret = await sign_in(world, email, values["new"], address_of(request))
@@ -126,10 +127,17 @@ async def show(
     )
 
 
-async def _mend(
-    request: Request, visit: Visit, error: Refused, fields: Mapping[str, str], values: Mapping[str, str]
+async def mend(
+    request: Request,
+    visit: Visit,
+    error: Refused,
+    fields: Mapping[str, str],
+    *,
+    values: Mapping[str, str] | None = None,
+    status: int = 422,
 ) -> HTMLResponse:
+    """Render the settings with a refusal at its field. Raises the refusal where its code has none."""
     if error.code not in fields:
         raise error
     problems = {fields[error.code]: f"{error.message} {error.next_step}"}
-    return await show(request, visit, 409 if error.code == "already_frozen" else 422, problems=problems, values=values)
+    return await show(request, visit, status, problems=problems, values=values)

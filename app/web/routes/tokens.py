@@ -8,7 +8,7 @@ from app.core.policy import Scope
 from app.flow import people as flow
 from app.web import forms
 from app.web.deps import SignedIn
-from app.web.routes.settings import show
+from app.web.routes.settings import mend, show
 
 router = APIRouter()
 
@@ -23,10 +23,7 @@ async def create(request: Request, visit: SignedIn) -> Response:
         secret = await flow.create_token(visit.world, visit.person, values["name"], scopes)
     except Refused as error:
         fields = {"bad_token_scope": "scope.ask", "no_name": "name"}
-        if error.code not in fields:
-            raise
-        problems = {fields[error.code]: f"{error.message} {error.next_step}"}
-        return await show(request, visit, 422, problems=problems, values=values)
+        return await mend(request, visit, error, fields, values=values)
     return await show(request, visit, new_token=secret)
 
 
