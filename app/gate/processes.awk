@@ -45,7 +45,7 @@ function settle(pid) {
     if (is_probe) need(parent[pid])
 }
 
-# What stands in further files, by one shell: uid, inner pid, control group, arguments, where links lead, whose the
+# What stands in further files, by one shell: uid, whether it is a container's, control group, arguments, where links lead, whose the
 # executables are and whether they still have a name, and, for a probe, which mapped code was replaced. Each line is
 # told by its beginning, which no process can choose: GNU's `ls -b` escapes every hostile byte, busybox's prints '?' for
 # them. It is called again for what came later.
@@ -104,7 +104,7 @@ function take_line(line,    cut, pid, file) {
 function read_status(pid, line,    word, count) {
     count = split(line, word)
     if (word[1] == "Uid:") { uid[pid] = word[3]; wanted_uid[word[3]] = 1 }
-    else if (count > 2) inner[pid] = word[count]
+    else if (count > 2) is_inner[pid] = 1
 }
 
 # Arguments stand apart by NUL, which not every awk can hold: it has become %01 on the way here.
@@ -192,7 +192,6 @@ function say_processes(    i, pid) {
         if (pid in exe) put_escaped("exe", exe[pid])
         if (pid in exe_uid) put("exe-uid", exe_uid[pid])
         if (pid in cwd) put_escaped("cwd", cwd[pid])
-        if (pid in inner) put("inner", inner[pid])
         if (deleted[pid] != "") put_escaped("deleted", deleted[pid])
         done()
     }

@@ -108,11 +108,9 @@ function say_host(now,    up, stat, ticks) {
     ticks = ticks > 1000 && ticks < 1050 ? 1024 : 100
     printf "~born %.3f\n~ticks %d\n", now - up[1], ticks
     rec("host")
-    put("boot", first_line("/proc/sys/kernel/random/boot_id"))
-    put("machine", first_line("/etc/machine-id"))
     put("name", first_line("/proc/sys/kernel/hostname"))
     put("now", sprintf("%.3f", now))
-    put("uid", ENVIRON["AF_UID"]); put("user", ENVIRON["AF_NAME"]); put("hz", ticks)
+    put("uid", ENVIRON["AF_UID"]); put("user", ENVIRON["AF_NAME"])
     done()
 }
 

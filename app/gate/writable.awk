@@ -11,7 +11,7 @@ function guard_path(service, path) {
 }
 
 function guard_main(service, pid,    words, count, i) {
-    if (uid[pid] != 0 || pid in inner) return
+    if (uid[pid] != 0 || pid in is_inner) return
     guard_path(service, exe[pid])
     count = split(arguments_of(pid), words, "%00")
     for (i = 1; i <= count && i <= 40; i++) guard_path(service, words[i])

@@ -304,10 +304,7 @@ class FakeHost:
         own = {"gate": self.gate or expected(self.level), "level": str(self.level)}
         yield Record(HEADER, {"version": "1", "nonce": "0" * 32, "verb": "probe", **own})
         now = f"{self.clock.now():.2f}"
-        yield Record(
-            "host",
-            {"boot": self.boot, "machine": self.name, "name": self.name, "now": now, "uid": "0", "user": "root"},
-        )
+        yield Record("host", {"name": self.name, "now": now, "uid": "0", "user": "root"})
         for process in self.processes.values():
             for port in process.ports:
                 inode = str(10_000 + port)

@@ -1,17 +1,22 @@
 """probe: what the gate says of real processes that each test starts, with hostile names, paths and arguments."""
 
 import os
+import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.core.facts import Facts
+from app.core.facts import Facts, Record
+from app.core.reading import facts
+from app.core.records import read
 from app.core.service import Service
+from app.gate import build
 from tests.unit.gate.conftest import CONFIG
 from tests.unit.gate.hosted import ROOT_ONLY, SERVER, Gate, claim, running, until
 
@@ -268,3 +273,30 @@ def test_a_path_is_followed_through_its_links(dash: Gate, tmp_path: Path, superv
         config.unlink()
         config.write_text(kept)
     assert {(each.path, each.by) for each in told} == {(str(real), "nobody")}
+
+
+class Noted(dict[str, str]):
+    """A record's fields, of which those are noted that somebody reads."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__(fields)
+        self.read: set[str] = set()
+
+    def __getitem__(self, key: str) -> str:
+        self.read.add(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.read.add(key)
+        return super().get(key, default)
+
+
+def test_the_frame_tells_nothing_that_nobody_reads(gate: Gate, supervised: Service) -> None:
+    nonce = secrets.token_hex(16)
+    with serving("127.0.0.1"):
+        answer = gate.answer(build.probe_input(nonce, [supervised], whole=True, git=True))
+    told = [(record.kind, Noted(record.fields)) for record in read(answer, nonce, "probe")]
+    facts([Record(kind, fields) for kind, fields in told], 0.0, [supervised])
+    frames = [(kind, fields) for kind, fields in told[1:] if "." not in kind]
+    assert {"host", "process", "listen", "holder", "identity", "code"} <= {kind for kind, _ in frames}
+    assert {(kind, key) for kind, fields in frames for key in set(fields) - fields.read} == set()

@@ -15,7 +15,7 @@ from tests.unit.gate.hosted import claim
 
 NONCE = "0123456789abcdef" * 2
 FIRST = f"{HEADER} 1 nonce={NONCE} verb=probe gate=9f86d081884c7d65"
-HOST = "host boot=b machine=m name=alpha now=1000.5 uid=0 user=root hz=100"
+HOST = "host name=alpha now=1000.5 uid=0 user=root"
 PROCESS = "process pid=7 ppid=1 start=90 started=990.25 uid=5 user=ada comm=gui cgroup=/a argv=gui%00-x%00"
 DEMO = claim()
 
@@ -158,7 +158,7 @@ def test_it_does_not_matter_how_an_answer_is_cut_into_pieces(seed: int) -> None:
 
 def test_records_become_facts() -> None:
     found = seen(
-        PROCESS + " exe=/usr/bin/gui exe-uid=0 cwd=/opt/a%20b inner=3 deleted=/lib/x.so%00/lib/y.so",
+        PROCESS + " exe=/usr/bin/gui exe-uid=0 cwd=/opt/a%20b deleted=/lib/x.so%00/lib/y.so",
         "process pid=8 ppid=7 start=91 started=991 uid=6 user=6 comm=%0Ax cgroup=- argv=-",
         "listen port=80 addr=127.0.0.1 uid=5 inode=44",
         "listen port=80 addr=:: uid=5 inode=45",
@@ -221,6 +221,12 @@ def test_facts_that_contradict_themselves_are_no_facts(lines: list[str]) -> None
     assert caught.value.code == "garbled"
 
 
+def test_a_field_that_nobody_reads_changes_nothing() -> None:
+    """An older gate tells of a host's boot, and of a process's pid inside its container."""
+    plain = facts(read(answer(HOST, PROCESS), NONCE, "probe"), 0.0, [])
+    assert facts(read(answer(f"{HOST} boot=b hz=100", f"{PROCESS} inner=3"), NONCE, "probe"), 0.0, []) == plain
+
+
 def test_an_answer_of_an_older_gate_is_read_and_says_so() -> None:
     text = answer(HOST).replace(b"9f86d081884c7d65", b"0000000000000000")
     assert facts(read(text, NONCE, "probe"), 0.0, []).gate == "0000000000000000"
@@ -231,7 +237,7 @@ def test_an_installed_gate_says_its_level_and_one_whose_records_differ_asks_for_
     assert facts(read(answer(HOST, first=enforced), NONCE, "probe"), 0.0, []).level == "enforced"
     for first, said in ((FIRST, "sh -s"), (enforced, "renew the kit")):
         with pytest.raises(Unreachable) as caught:
-            facts(read(answer("host boot=b", first=first), NONCE, "probe"), 0.0, [])
+            facts(read(answer("host name=b", first=first), NONCE, "probe"), 0.0, [])
         assert (caught.value.code, said in caught.value.next_step) == ("garbled", True)
 
 
