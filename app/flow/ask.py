@@ -64,7 +64,7 @@ async def ask(
     if host is not None:
         rule_for(claim, host, registry.policies, registry.revision)
     await pace.check(world, who, claim.name, key)
-    now = world.clock.now()
+    now = await world.time()
     texts = (salted(reason), salted(ticket))
     asked = Asked(
         id=new_id(now),
@@ -205,7 +205,7 @@ async def _warrant(world: World, request: Request, seen: Look, rule: Rule, proof
         requester=account.email if account else request.requester,
         reason=texts.get(request.reason_text, ""),
         policy=f"{rule.name} {rule.revision}",
-        not_after=int(world.clock.now() + rule.expires_seconds),
+        not_after=int(await world.time() + rule.expires_seconds),
         evidence=proof.commitment,
     )
     warrant.text()

@@ -22,9 +22,8 @@ from app.store import requests, services
 
 async def hand_over(world: World, request: Request) -> Request:
     """Ask the person named to restart it, until a time."""
-    now = world.clock.now()
-    until = now + world.limits.by_hand_seconds
-    event = HandedOver(**stamp(now), digest=request.digest, to=request.requester, until=until)
+    until = await world.time() + world.limits.by_hand_seconds
+    event = HandedOver(**stamp(world.clock.now()), digest=request.digest, to=request.requester, until=until)
     return await record(world, request, event)
 
 

@@ -100,14 +100,20 @@ async def refusal_for(world: World, attempt: Attempt, request: Request) -> Refus
         now=world.clock.now(),
         frozen=frozen,
         step_up_seconds=world.limits.step_up_seconds,
+        is_over=await _is_over(world, request),
     )
 
 
 async def _guard(world: World, attempt: Attempt, request: Request) -> None:
     if refusal := await refusal_for(world, attempt, request):
-        if refusal.code == "expired":
+        if refusal.code == "expired" and await _is_over(world, request):
             await expire(world, request)
         raise refusal
+
+
+async def _is_over(world: World, request: Request) -> bool:
+    """Whether its time has run out by the clock that all servers share, whatever this one's own says."""
+    return request.state is State.WAITING and request.not_after <= await world.time()
 
 
 async def _with_fresh_proof(world: World, request: Request) -> Request:

@@ -8,7 +8,7 @@ committed before a byte goes to the host) and law 12 (a lost line is ``unknown``
 import asyncio
 
 from app.core.display import masked
-from app.core.errors import AskfirstError, NotFound, Unreachable
+from app.core.errors import AskfirstError, NotFound, Refused, Unreachable
 from app.core.events import RunEnded, RunLost, RunRefused, RunStarted
 from app.core.level import Level
 from app.core.lifecycle import Request
@@ -22,7 +22,7 @@ from app.flow.ids import salted, stamp
 from app.flow.ports import World
 from app.flow.prove import place
 from app.flow.record import record
-from app.store import freezes, leases, output, requests, services
+from app.store import freezes, output, requests, services
 
 
 async def execute(world: World, request: Request) -> Request:
@@ -42,10 +42,14 @@ async def execute(world: World, request: Request) -> Request:
 
 async def _held_back(world: World, request: Request) -> Request | None:
     """Return the request where it may not run now: expired, stale, or frozen (then it stays approved)."""
-    now = world.clock.now()
-    # A replica whose clock is late must not run what has ended by everybody else's.
-    if request.not_after <= max(now, await leases.clock(world.db, now)):
+    if request.not_after <= await world.time():
         return await watch.expire(world, request)
+    if request.not_after <= world.clock.now():
+        raise Refused(
+            "Its time is over by this server's clock and not by the database's: it was not run, and not ended.",
+            code="clock_ahead",
+            next_step="Set this server's clock. Another server, or this one then, runs it in its time.",
+        )
     if freezes.sentence(await freezes.current(world.db), request.host, request.environment):
         return request
     return await watch.gone_stale(world, request, await services.registry(world.db))
@@ -55,7 +59,7 @@ async def _called_back(world: World, request: Request, registry: Registry) -> Re
     """Look once more, now that the start is in the log: what was frozen, changed or over before it was does not run."""
     if freezes.sentence(await freezes.current(world.db), request.host, request.environment):
         return await _refused(world, request, "A freeze was set the moment before the run.")
-    if request.not_after <= world.clock.now():
+    if request.not_after <= await world.time():
         return await _refused(world, request, "It expired the moment before the run.")
     return await watch.gone_stale(world, request, registry)
 

@@ -162,3 +162,7 @@ class World:
     news: News
     limits: Limits
     worker: str
+
+    async def time(self) -> float:
+        """Return the time by which replicas agree on what is over: the database's clock, with a file this machine's."""
+        return await self.db.clock(self.clock.now())

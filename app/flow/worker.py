@@ -4,6 +4,7 @@ It holds no queue and decides nothing: the store's states are the queue, and eac
 number of workers may serve one store: each step is taken under a lease, which spares the others the same work, and
 without which nothing of it can be written. A worker that dies loses nothing: its leases run out, and the next one reads
 the same states. Keeps law 12 for such a death: a run whose lease can be had is followed by nobody, and is lost.
+What is over is so by the database's clock, which all workers share; a worker's own only says how long it pauses.
 """
 
 import asyncio
@@ -85,7 +86,7 @@ class Worker:
     async def adopt(self) -> None:
         """Keep the connections to the hosts on which a request waits, so that a click needs no new one."""
         registry = await services.registry(self._world.db)
-        for each in await requests.alive(self._world.db):
+        for each in await requests.alive(self._world.db, self._world.clock.now()):
             host = registry.host(each.host)
             if host is not None and each.state in RESTING:
                 self._world.hosts.keep(host)
@@ -117,7 +118,7 @@ class Worker:
         world, limits = self._world, self._world.limits
         with self._logged("tick"):
             now = world.clock.now()
-            alive = await requests.alive(world.db)
+            alive = await requests.alive(world.db, now)
             await self._let_go(alive)
             due = [each for each in self._due(alive, now) if each not in self._tasks]
             if not due:
@@ -134,7 +135,7 @@ class Worker:
         """List what wants a step now: what has run out first, then what wants work, then what is to be seen again."""
         order: tuple[list[str], list[str], list[str]] = ([], [], [])
         for each in alive:
-            if each.state in RESTING and each.not_after <= now:
+            if each.state in RESTING and each.not_after <= each.seen_at:
                 order[0].append(each.id)
             elif each.state is State.WAITING:
                 pause = self._pauses.setdefault(each.id, Pause(each.version, now, now + RECHECK_SECONDS))
@@ -170,7 +171,7 @@ class Worker:
                 await leases.give_back(self._world.db, lease)
         if is_over:
             with self._logged(lease.subject):
-                await self._let_go(await requests.alive(self._world.db))
+                await self._let_go(await requests.alive(self._world.db, self._world.clock.now()))
 
     async def _steps(self, world: World, request_id: str) -> bool:
         """Take steps for as long as each brings the request on; say whether it has ended."""
@@ -187,22 +188,19 @@ class Worker:
 
     async def _step(self, world: World, request: Request) -> Request:
         """Take the one step that a state wants."""
-        now = world.clock.now()
         match request.state:
-            case State.OPEN if request.asked_at + OPEN_SECONDS <= now:
+            case State.OPEN | State.WAITING if await _is_over(world, request):
                 return await watch.expire(world, request)
             case State.OPEN:
                 return await ask.prove(world, request)
-            case State.WAITING if request.not_after <= now:
-                return await watch.expire(world, request)
             case State.WAITING:
                 return await recheck(world, request, unless_seen_in=RECHECK_SECONDS)
             case State.APPROVED:
                 return await execute.execute(world, request)
-            case State.RUNNING if by_hand.is_overdue(request, now, world.limits.by_hand_seconds):
-                return await by_hand.end_wait(world, request)
             case State.RUNNING if not request.is_by_hand:
                 return await execute.lose(world, request, "The worker that followed this run is gone.")
+            case State.RUNNING if by_hand.is_overdue(request, await world.time(), world.limits.by_hand_seconds):
+                return await by_hand.end_wait(world, request)
             case State.UNKNOWN:
                 return await reconcile(world, request)
             case State.SETTLING:
@@ -217,7 +215,7 @@ class Worker:
         if request.state is State.WAITING:
             until = now + RECHECK_SECONDS
         elif request.is_by_hand and request.state is State.RUNNING:
-            until = max(until, request.by_hand_until)
+            until = max(until, min(request.by_hand_until, now + RECHECK_SECONDS))
         self._pauses[request.id] = Pause(request.version, now, until, tries)
 
     async def _let_go(self, alive: Iterable[Alive]) -> None:
@@ -244,3 +242,9 @@ class Worker:
             _LOG.warning(error.message, what=what, code=error.code, next=error.next_step)
         except Exception:  # noqa: BLE001 - one broken request must not stop the others
             _LOG.exception("a step failed", what=what)
+
+
+async def _is_over(world: World, request: Request) -> bool:
+    """Whether the time in which it could be proved, or decided on, has run out."""
+    until = request.asked_at + OPEN_SECONDS if request.state is State.OPEN else request.not_after
+    return until <= await world.time()

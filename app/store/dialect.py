@@ -120,6 +120,11 @@ def find(url: str | URL) -> tuple[Dialect, URL]:
         raise _no_address(str(error)) from error
 
 
+def timed(dialect: Dialect, statement: str) -> str:
+    """Return a statement with the database's clock in the place of ``CLOCK``."""
+    return statement.replace("CLOCK", dialect.CLOCK)
+
+
 def explain(error: Exception) -> AskfirstError:
     """Say what a failure means, of whichever database it is."""
     cause = getattr(error, "orig", error)

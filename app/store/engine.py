@@ -63,6 +63,13 @@ class Database:
                 next_step="Try again in a minute.",
             ) from error
 
+    async def clock(self, now: float) -> float:
+        """Return the time by the database's clock; a file has none, so that there it is ``now``, the asker's."""
+        async with self.read() as connection:
+            run = await self.dialect.fast(connection)
+            ((at,),) = await run(dialects.timed(self.dialect, "SELECT CLOCK"), (now,))
+            return float(at)
+
     async def write(self, change: Callable[[Tx], Awaitable[T]]) -> T:
         """Make one change, and return when it is durable: see ``Writer.write``. The guard raises in its transaction."""
         guard = self.guard

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from app.core.errors import Conflict
-from app.store.dialect import Dialect
+from app.store.dialect import timed
 from app.store.engine import Database
 from app.store.log import Tx
 
@@ -44,24 +44,11 @@ class Lease:
     fence: int
 
 
-def _timed(dialect: Dialect, statement: str) -> str:
-    """Return a statement with the database's own clock in it."""
-    return statement.replace("CLOCK", dialect.CLOCK)
-
-
-async def clock(db: Database, now: float) -> float:
-    """Return the time by the database's clock; a file has none, so that there it is ``now``, the asker's."""
-    async with db.read() as connection:
-        run = await db.dialect.fast(connection)
-        ((at,),) = await run(_timed(db.dialect, "SELECT CLOCK"), (now,))
-        return float(at)
-
-
 async def held(db: Database, now: float, seconds: float) -> set[str]:
     """Return what is held now, by whomever; ``seconds`` is how long a lease lasts."""
     async with db.read() as connection:
         run = await db.dialect.fast(connection)
-        rows = await run(_timed(db.dialect, _HELD), (now, now, seconds + _SLACK_SECONDS))
+        rows = await run(timed(db.dialect, _HELD), (now, now, seconds + _SLACK_SECONDS))
         return {subject for (subject,) in rows}
 
 
@@ -69,7 +56,7 @@ async def take(db: Database, subjects: Sequence[str], worker: str, *, now: float
     """Take what of these is free, for so many seconds, and return the leases that were got."""
 
     async def change(tx: Tx) -> list[Lease]:
-        statement = _timed(tx.dialect, _TAKE)
+        statement = timed(tx.dialect, _TAKE)
         got = []
         for subject in subjects:
             values = (subject, worker, now, seconds, seconds, _SLACK_SECONDS)
@@ -84,7 +71,7 @@ async def renew(db: Database, leases: Iterable[Lease], *, now: float, seconds: f
     kept = list(leases)
 
     async def change(tx: Tx) -> set[Lease]:
-        statement = _timed(tx.dialect, _RENEW)
+        statement = timed(tx.dialect, _RENEW)
         lost = set()
         for each in kept:
             values = (now, seconds, each.subject, each.worker, each.fence, now)
@@ -132,7 +119,7 @@ def fenced(db: Database, lease: Lease, now: Callable[[], float]) -> Database:
 
     async def guard(tx: Tx) -> None:
         values = (lease.subject, lease.worker, lease.fence, now())
-        if not list(await tx.run(_timed(tx.dialect, _HOLDS), values)):
+        if not list(await tx.run(timed(tx.dialect, _HOLDS), values)):
             raise Conflict(
                 "Another worker has taken this over: what this one found came too late.",
                 code="lease_lost",

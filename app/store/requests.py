@@ -20,6 +20,7 @@ from app.core.errors import Conflict, NotFound, Refused
 from app.core.events import Asked, Event, RunStarted, body_of, event_of
 from app.core.lifecycle import Request, State
 from app.store import projection
+from app.store.dialect import timed
 from app.store.engine import Database
 from app.store.log import Tx, body_in, canonical, id_is_used
 from app.store.tables import AUDIT, DECISIONS, KEYS, REQUESTS, TEXTS
@@ -27,15 +28,20 @@ from app.store.tables import AUDIT, DECISIONS, KEYS, REQUESTS, TEXTS
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """A request that has not ended, as its row tells of it. What is to be done with it its events say."""
+    """A request that has not ended, as its row tells of it. What is to be done with it its events say.
+
+    ``seen_at`` is when the row was read, by the database's clock.
+    """
 
     id: str
     version: int
     state: State
     host: str
     not_after: float
+    seen_at: float
 
 
+_ALIVE = "SELECT id, version, state, host, not_after, CLOCK FROM requests WHERE is_open ORDER BY seq"
 _KEEP_WORD = sql("INSERT INTO words (word, seq) VALUES (:word, :seq) ON CONFLICT DO NOTHING")
 
 
@@ -136,13 +142,18 @@ async def wanting(db: Database, states: Iterable[State]) -> list[str]:
         return list((await connection.scalars(wanted)).all())
 
 
-async def alive(db: Database) -> list[Alive]:
-    """Return what has not ended, oldest first: all that a worker needs to see what wants a step."""
-    columns = (REQUESTS.c.id, REQUESTS.c.version, REQUESTS.c.state, REQUESTS.c.host, REQUESTS.c.not_after)
-    wanted = select(*columns).where(REQUESTS.c.is_open).order_by(REQUESTS.c.seq)
+async def alive(db: Database, now: float) -> list[Alive]:
+    """Return what has not ended, oldest first: all that a worker needs to see what wants a step.
+
+    The clock is read with the rows: each idle worker asks this every second. ``now`` is the asker's time.
+    """
     async with db.read() as connection:
-        rows = (await connection.execute(wanted)).all()
-    return [Alive(row.id, row.version, State(row.state), row.host, row.not_after) for row in rows]
+        run = await db.dialect.fast(connection)
+        rows = await run(timed(db.dialect, _ALIVE), (now,))
+    return [
+        Alive(request_id, version, State(state), host, not_after, float(seen_at))
+        for request_id, version, state, host, not_after, seen_at in rows
+    ]
 
 
 async def under_way(db: Database, host: str) -> set[str]:

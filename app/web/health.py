@@ -33,7 +33,7 @@ async def ready(request: Request) -> PlainTextResponse:
     if worker is not None and worker.done():
         return PlainTextResponse("the worker has ended\n", 503)
     try:
-        await requests.alive(world.db)
+        await requests.alive(world.db, world.clock.now())
     except AskfirstError as error:
         return PlainTextResponse(f"{error.outside}\n", 503)
     if world.db.is_full:
@@ -45,7 +45,7 @@ async def ready(request: Request) -> PlainTextResponse:
 async def metrics(request: Request) -> PlainTextResponse:
     """Give the numbers of what has not ended, as Prometheus reads them."""
     world: World = request.app.state.world
-    counts = Counter(each.state for each in await requests.alive(world.db))
+    counts = Counter(each.state for each in await requests.alive(world.db, world.clock.now()))
     proved = await summary(world)
     lines = [
         "# HELP askfirst_requests Requests that have not ended, by state.",

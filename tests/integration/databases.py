@@ -132,6 +132,20 @@ def raw(url: str, *statements: Statement) -> list[Any]:
     return rows
 
 
+def set_clock(url: str, reads: str) -> None:
+    """Let a server's clock read what this SQL says, for connections to come; NULL is none at all, so as of a file.
+
+    What has no schema in its name is looked for where the tables are before it is among the server's own.
+    """
+    function = "CREATE OR REPLACE FUNCTION clock_timestamp() RETURNS timestamptz LANGUAGE sql"
+    order = "format('ALTER DATABASE %I SET search_path = public, pg_catalog', current_database())"
+    raw(
+        url,
+        f"{function} AS $$ SELECT ({reads})::timestamptz $$",
+        f"DO $$ BEGIN EXECUTE {order}; END $$",
+    )
+
+
 def _connected(url: str) -> Any:
     if is_file(url):
         return sqlite3.connect(file(url), isolation_level=None)

@@ -6,7 +6,7 @@ its own account of what was sent to the hosts and what ran there. The fold of th
 - A warrant is sent to its host once at most, and runs there once at most.
 - Whatever is sent, runs or is burned has a committed start in the log, of the same digest.
 - Nobody's yes is for their own request; nobody counts twice; no more than one start in a request.
-- Nothing follows an end.
+- Nothing follows an end, and nothing expires before its time by the server's clock, whatever a replica's own says.
 - What was acknowledged is in the log, and what was refused is not.
 - The log is a chain without a gap, and each request's row is what its events say.
 """
@@ -18,10 +18,11 @@ from typing import Any
 
 from app.core import lifecycle
 from app.core.errors import AskfirstError
-from app.core.events import Approved, Event, RunStarted, Settled, event_of
+from app.core.events import Approved, Event, Expired, RunStarted, Settled, event_of
 from app.core.lifecycle import ENDED, Request, State
 from app.core.warrant import digest_of
 from app.core.warrant import read as read_warrant
+from app.flow.worker import OPEN_SECONDS
 from app.store import projection
 from app.store.log import FIRST, body_in, link
 from tests.simulator.faults import Record
@@ -42,10 +43,11 @@ class Told:
 
 @dataclass(repr=False)
 class Model:
-    """The account. ``raw`` is a connection of its own to the database."""
+    """The account. ``raw`` is a connection of its own to the database; only one that ``is_served`` has a clock."""
 
     raw: sqlite3.Connection
     record: Record
+    is_served: bool
     told: dict[str, Told] = field(default_factory=dict)
     sent: Counter[str] = field(default_factory=Counter)
     ran: Counter[str] = field(default_factory=Counter)
@@ -105,6 +107,11 @@ class Model:
                 others = {told.request.requester_human, *(each.human for each in told.request.approvals)}
                 if event.human in others or event.digest != told.request.digest:
                     self.record.breaks("a yes is another human's, to this warrant", event.human)
+            case Expired() if self.is_served:
+                asked, ((now,),) = told.request, self.raw.execute("SELECT server_clock()").fetchall()
+                until = asked.asked_at + OPEN_SECONDS if asked.state is State.OPEN else asked.not_after
+                if now < until:
+                    self.record.breaks("nothing expires before its time", f"{until - now:.0f} s before")
             case RunStarted():
                 told.started.append((seq, event))
                 if len(told.started) > 1 or event.digest != told.request.digest:

@@ -28,8 +28,8 @@ class ClaimsByReading(Worker):
 
     async def _tick(self) -> None:
         with self._logged("tick"):
-            alive = await requests.alive(self._world.db)
-            for request_id in self._due(alive, self._world.clock.now()):
+            now = self._world.clock.now()
+            for request_id in self._due(await requests.alive(self._world.db, now), now):
                 if request_id not in self._tasks:
                     self._begin(Lease(request_id, self._world.worker, 0))
 

@@ -79,7 +79,7 @@ class Stage:
         self.record.now = self.loop.time
         self.chances = Chances(self.chance, self.record, is_served=self.is_served)
         self.server = SERVERS[0] = Server(self.loop, self.chances, self.file, self.is_served, START, self._committed)
-        self.model = Model(self.server.raw(is_reader=True), self.record)
+        self.model = Model(self.server.raw(is_reader=True), self.record, self.is_served)
         self.model.committed("setup")
         clock = SimulatedClock(self.loop, START)
         self.hosts = FakeHosts(clock)

@@ -20,13 +20,11 @@ from app.store.engine import Database
 from tests.fakes.clock import FakeClock
 from tests.fakes.host import FakeHost
 from tests.fakes.hosts import FakeHosts
-from tests.integration.databases import Databases
+from tests.integration.databases import Databases, is_file, set_clock
 
 PATH = "/opt/pypnm-gui-lab"
 FIXED = '{"tftp": {"server": "172.22.147.18"}}'
 CHECK = JsonCheck("http://127.0.0.1:5050/api/constellation", "tftp.server", "172.22.147.18")
-# Nothing has ended before its time on this stage by a server's own clock, which is the real one.
-LATE = 4_000_000_000.0
 ALL = frozenset({Role.REQUESTER, Role.APPROVER, Role.EDITOR})
 
 
@@ -118,14 +116,16 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(url: str, databases: Databases, now: float = LATE) -> AsyncIterator[Stage]:
-    """Set a stage on a database of its own."""
-    clock = FakeClock(now)
+async def staged(url: str, databases: Databases) -> AsyncIterator[Stage]:
+    """Set a stage on a database of its own, whose clock is that of whoever asks, on a server as in a file."""
+    clock = FakeClock()
     hosts = FakeHosts(clock)
     alpha = hosts.add("alpha")
     alpha.supervise()
     clock.advance(600)
     db = await databases.open(url)
+    if not is_file(url):
+        set_clock(url, "NULL")
     limits = Limits(lease_seconds=86_400)  # this clock leaps, and renews nothing while it does
     made = Stage(World(db, hosts, clock, News(), limits=limits, worker="one"), alpha, hosts, clock, url)
     for name in ("ada", "bo", "cy"):

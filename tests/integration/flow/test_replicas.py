@@ -23,8 +23,8 @@ from app.flow.worker import Worker
 from app.store import leases, output, proofs, requests, services
 from app.store.verify import verify
 from tests.fakes.hosts import FakeHosts
-from tests.integration.databases import Databases, raw
-from tests.integration.flow.conftest import Stage, staged
+from tests.integration.databases import raw, set_clock
+from tests.integration.flow.conftest import Stage
 
 RAN_OUT = "UPDATE leases SET until = 1"
 
@@ -183,6 +183,7 @@ async def test_a_step_whose_lease_is_lost_is_ended_and_the_run_is_read(stage: St
 @pytest.mark.threat("T7")
 async def test_a_run_that_lasts_longer_than_a_lease_is_followed_to_its_end(stage: Stage) -> None:
     """By the server's own clock, which nobody sets."""
+    set_clock(stage.url, "pg_catalog.clock_timestamp()")
     stage.world = replace(stage.world, limits=replace(stage.world.limits, lease_seconds=5.0))
     approved = await stage.approve(await stage.waiting())
     held, worker = holding(stage, "first")
@@ -276,20 +277,6 @@ async def test_after_a_gap_in_what_is_heard_all_look_again_and_hearing_goes_on(
             await other(3600)
             await mine(3600)
     assert told == []
-
-
-@pytest.mark.law(9)
-@pytest.mark.threat("B8")
-@pytest.mark.threat("T6")
-@pytest.mark.threat("T7")
-async def test_a_worker_whose_clock_is_late_does_not_run_what_has_ended_by_the_server_s(
-    url: str, databases: Databases, database_kind: str
-) -> None:
-    """A file has no clock of its own: there the worker's is the only one."""
-    async with staged(url, databases, 1_770_000_000.0) as stage:
-        after = await stage.work(await stage.approve(await stage.waiting()))
-        ran = (State.SUCCEEDED, 1) if database_kind == "sqlite" else (State.EXPIRED, 0)
-        assert (after.state, stage.alpha.runs()) == ran
 
 
 @pytest.mark.threat("T20")

@@ -20,7 +20,7 @@ from app.store.anchor import Anchor
 from app.store.backup import backup, restore
 from app.store.engine import Database, open_database
 from app.store.verify import verify
-from tests.integration.databases import Databases, raw
+from tests.integration.databases import Databases, is_file, raw, set_clock
 from tests.integration.flow.conftest import Stage
 
 
@@ -44,6 +44,8 @@ async def restored(
     url = databases.place()
     databases.create(url)
     await restore(kept, url, say_so)
+    if not is_file(url):
+        set_clock(url, "NULL")
     db = await open_database(url)
     try:
         yield replace(stage, url=url, world=replace(stage.world, db=db, news=News(), worker="two"))

@@ -224,7 +224,7 @@ async def test_workers_find_what_wants_them(db: Database) -> None:
     await requests.append(db, third, cancelled())
     assert await requests.wanting(db, [State.WAITING, State.OPEN]) == [first.id, second.id]
     assert await requests.wanting(db, []) == []
-    alive = await requests.alive(db)
+    alive = await requests.alive(db, NOW)
     assert [(each.id, each.state, each.host) for each in alive] == [
         (first.id, State.WAITING, "alpha"),
         (second.id, State.WAITING, "beta"),

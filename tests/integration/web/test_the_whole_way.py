@@ -20,7 +20,7 @@ from app.store import requests, services
 from tests.fakes.clock import FakeClock
 from tests.fakes.host import FakeHost
 from tests.fakes.hosts import FakeHosts
-from tests.integration.databases import Databases
+from tests.integration.databases import Databases, is_file, set_clock
 from tests.integration.web.conftest import words
 from tests.integration.web.seed import Seed
 
@@ -30,8 +30,7 @@ CHECK = JsonCheck("http://127.0.0.1:5050/api/constellation", "tftp.server", "172
 
 @pytest.fixture
 def hosts() -> FakeHosts:
-    # Later than a database server's own clock, by which nothing here has ended before its time.
-    made = FakeHosts(FakeClock(4_000_000_000.0))
+    made = FakeHosts(FakeClock())
     made.add("alpha").supervise()
     made.clock.advance(600)
     return made
@@ -40,6 +39,8 @@ def hosts() -> FakeHosts:
 @pytest.fixture
 async def world(url: str, databases: Databases, hosts: FakeHosts) -> AsyncIterator[World]:
     db = await databases.open(url)
+    if not is_file(url):
+        set_clock(url, "NULL")
     yield World(db=db, hosts=hosts, clock=hosts.clock, news=News(), limits=Limits(), worker="test:1")
     await db.close()
 

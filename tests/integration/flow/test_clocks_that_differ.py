@@ -1,0 +1,177 @@
+"""Servers whose clocks differ: what is over ends by the database's clock, not by that of whoever looks at it.
+
+The server's clock is set here as a machine's is; a file has none, so that there is nothing that could differ.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from app.core.errors import Conflict, Refused
+from app.core.lifecycle import Request, State
+from app.core.policy import Attempt, Via
+from app.flow import ask, decide, execute
+from app.flow.ports import World
+from app.flow.worker import OPEN_SECONDS, RECHECK_SECONDS, Worker
+from app.store import requests, services
+from tests.fakes.clock import FakeClock
+from tests.integration.databases import set_clock
+from tests.integration.flow.conftest import Stage
+
+pytestmark = [pytest.mark.only("postgresql"), pytest.mark.threat("T1"), pytest.mark.threat("T6")]
+TEN_MINUTES = 600.0
+
+
+def time_is(stage: Stage, now: float) -> None:
+    """Let the database's clock stand at this time, and the hosts' too."""
+    stage.clock.advance(now - stage.clock.now())
+    set_clock(stage.url, f"to_timestamp({now})")
+
+
+def off_by(stage: Stage, seconds: float) -> World:
+    """Return the world as a replica has it whose clock differs from the database's by so much."""
+    return replace(stage.world, clock=FakeClock(stage.clock.now() + seconds), worker=f"off by {seconds}")
+
+
+async def waiting(stage: Stage) -> tuple[Request, float]:
+    request = await stage.waiting()
+    return request, request.not_after
+
+
+async def approved(stage: Stage) -> tuple[Request, float]:
+    request = await stage.approve(await stage.waiting())
+    return request, request.not_after
+
+
+async def asked(stage: Stage) -> tuple[Request, float]:
+    request = await stage.ask()
+    return request, request.asked_at + OPEN_SECONDS
+
+
+async def handed_over(stage: Stage, off: float = 0.0) -> tuple[Request, float]:
+    stage.alpha.by_hand(5051)
+    await stage.register(replace(stage.alpha.claim(), manager="manual", unit="rbron-by-hand", ports=(5051,)))
+    time_is(stage, stage.clock.now())
+    request, _ = await approved(stage)
+    request = await execute.execute(off_by(stage, off), request)
+    return request, request.by_hand_until
+
+
+Way = Callable[[Stage], Awaitable[tuple[Request, float]]]
+
+
+@pytest.mark.law(9)
+@pytest.mark.parametrize(
+    ("way", "then"),
+    [
+        (asked, State.WAITING),  # it takes the step that is wanted
+        (waiting, State.WAITING),
+        (approved, State.APPROVED),
+        (handed_over, State.RUNNING),
+    ],
+)
+async def test_a_replica_whose_clock_is_ahead_ends_nothing_before_its_time(stage: Stage, way: Way, then: State) -> None:
+    request, over_at = await way(stage)
+    time_is(stage, over_at - 1)
+    world = off_by(stage, TEN_MINUTES)
+    ahead = Worker(world)
+    await ahead.once()
+    await world.clock.sleep(RECHECK_SECONDS)  # what waits is looked at again
+    await ahead.once()
+    after = await requests.load(stage.db, request.id)
+    assert (after.state, stage.alpha.runs()) == (then, 0)
+
+
+async def test_what_a_replica_that_is_ahead_left_alone_another_runs_in_its_time(stage: Stage) -> None:
+    request, over_at = await approved(stage)
+    time_is(stage, over_at - 60)
+    with pytest.raises(Refused) as refused:
+        await execute.execute(off_by(stage, TEN_MINUTES), request)
+    assert refused.value.code == "clock_ahead"
+    assert (await stage.work(request)).state is State.SUCCEEDED
+
+
+@pytest.mark.law(9)
+@pytest.mark.threat("T9")
+@pytest.mark.parametrize(("left", "off", "then"), [(1, TEN_MINUTES, None), (0, -TEN_MINUTES, State.NOT_RUN)])
+async def test_a_start_that_is_in_the_log_is_called_back_where_it_is_over_by_the_database_s_clock(
+    stage: Stage, left: int, off: float, then: State | None
+) -> None:
+    request, over_at = await approved(stage)
+    claimed = await execute._claim(stage.world, request)  # noqa: SLF001 - the moment between the start and the run
+    time_is(stage, over_at - left)
+    registry = await services.registry(stage.db)
+    held = await execute._called_back(off_by(stage, off), claimed, registry)  # noqa: SLF001 - as above
+    assert (held.state if held else None) == then
+
+
+@pytest.mark.law(9)
+@pytest.mark.threat("B8")
+@pytest.mark.threat("T7")
+@pytest.mark.parametrize(
+    ("way", "then"),
+    [
+        (asked, State.EXPIRED),
+        (waiting, State.EXPIRED),
+        (approved, State.EXPIRED),
+        (handed_over, State.NOT_RUN),
+    ],
+)
+async def test_a_replica_whose_clock_is_late_ends_what_is_over_and_runs_nothing_of_it(
+    stage: Stage, way: Way, then: State
+) -> None:
+    request, over_at = await way(stage)
+    time_is(stage, over_at)
+    await Worker(off_by(stage, -TEN_MINUTES)).once()
+    after = await requests.load(stage.db, request.id)
+    assert (after.state, stage.alpha.runs()) == (then, 0)
+
+
+@pytest.mark.law(9)
+async def test_a_late_replica_that_waits_for_a_hand_does_not_wait_for_its_own_clock(stage: Stage) -> None:
+    request, over_at = await handed_over(stage)
+    time_is(stage, over_at - 60)
+    late = off_by(stage, -TEN_MINUTES)
+    worker = Worker(late)
+    await worker.once()
+    time_is(stage, over_at)
+    await late.clock.sleep(60)
+    await worker.once()
+    assert (await requests.load(stage.db, request.id)).state is State.NOT_RUN
+
+
+async def click(world: World, stage: Stage, request: Request) -> Conflict:
+    """Approve by way of one replica, where the person signed in just now, and return what it says."""
+    attempt = Attempt(stage.who["bo"], Via.SESSION, world.clock.now(), request.digest)
+    with pytest.raises(Conflict) as refused:
+        await decide.approve(world, attempt, request.id)
+    return refused.value
+
+
+@pytest.mark.law(9)
+@pytest.mark.threat("T5")
+async def test_a_click_is_too_late_by_either_clock_and_ends_the_request_by_the_database_s_alone(stage: Stage) -> None:
+    request, over_at = await waiting(stage)
+    time_is(stage, over_at - 1)
+    assert (await click(off_by(stage, TEN_MINUTES), stage, request)).code == "expired"
+    assert (await requests.load(stage.db, request.id)).state is State.WAITING
+    time_is(stage, over_at)
+    assert (await click(off_by(stage, -TEN_MINUTES), stage, request)).code == "expired"
+    assert (await requests.load(stage.db, request.id)).state is State.EXPIRED
+
+
+@pytest.mark.parametrize("off", [-TEN_MINUTES, TEN_MINUTES])
+async def test_whoever_sets_a_time_sets_it_by_the_database_s_clock(stage: Stage, off: float) -> None:
+    start = stage.clock.now() + 1
+    time_is(stage, start)
+    request = await ask.ask(off_by(stage, off), stage.who["ada"], "pypnm-gui", "The fix is pulled.")
+    assert request.asked_at == start
+    request = await ask.prove(off_by(stage, off), request)
+    assert request.not_after == start + 900
+
+
+@pytest.mark.parametrize("off", [-TEN_MINUTES, TEN_MINUTES])
+async def test_whoever_hands_over_sets_the_time_by_the_database_s_clock(stage: Stage, off: float) -> None:
+    _, until = await handed_over(stage, off)
+    assert until == stage.clock.now() + stage.world.limits.by_hand_seconds
