@@ -111,7 +111,7 @@ async def work(db: Database, folder: Path, names: Sequence[str]) -> None:
     """Let so many workers of this process go on until nothing is alive any more."""
     hosts = Counting(FakeClock(time.time()), folder=folder)
     running = [asyncio.create_task(Worker(world_of(db, hosts, name)).run()) for name in names]
-    while await requests.alive(db):  # noqa: ASYNC110 - they tell it of no end
+    while await requests.alive(db, time.time()):  # noqa: ASYNC110 - they tell it of no end
         await asyncio.sleep(0.2)
     for each in running:
         each.cancel()

@@ -69,7 +69,7 @@ async def measure(target: Target, claims: Sequence[Service], rounds: int, ansibl
         probe = build.probe_input("0" * 32, claims)
         remote = ["sudo", "-n", "sh", "-s"] if target.host.sudo else ["sh", "-s"]
         kept = SshHosts(target.key)
-        kept.keep(target.host)
+        kept.keep(target.host.name)
         peers = [
             Peer(BARE, lambda: run([*ssh, "true"])),
             Peer(PROBED, lambda: run([*ssh, *remote], probe)),
