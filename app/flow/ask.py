@@ -246,7 +246,7 @@ async def _wait(
     )
     request = await requests.append(world.db, request, event, (proof, text))
     if request.state is State.WAITING:
-        world.hosts.keep(seen.host)
+        world.hosts.keep(seen.host.name)
     return request
 
 

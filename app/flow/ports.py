@@ -68,11 +68,11 @@ class Hosts(Protocol):
     async def check(self, host: Host, check: Check, via: Sequence[Host] = ()) -> Checked:
         """Make one check through the SSH connection, from the host's own point of view."""
 
-    def keep(self, host: Host) -> None:
-        """Keep the connection to this host open from now on: a request on it is alive."""
+    def keep(self, host: str) -> None:
+        """Keep the connection to the host of this name open from now on: a request on it is alive."""
 
-    def release(self, host: Host) -> None:
-        """Let the connection go once nothing needs it."""
+    def release(self, host: str) -> None:
+        """Let the connection go once nothing needs it: by name, for the host may be in no registry any more."""
 
 
 class News:

@@ -21,7 +21,7 @@ from app.flow.ports import World
 from app.flow.recheck import recheck
 from app.flow.reconcile import reconcile
 from app.flow.sweep import Sweep
-from app.store import leases, requests, services
+from app.store import leases, requests
 from app.store.leases import Lease
 from app.store.requests import Alive
 
@@ -85,12 +85,10 @@ class Worker:
 
     async def adopt(self) -> None:
         """Keep the connections to the hosts on which a request waits, so that a click needs no new one."""
-        registry = await services.registry(self._world.db)
         for each in await requests.alive(self._world.db, self._world.clock.now()):
-            host = registry.host(each.host)
-            if host is not None and each.state in RESTING:
-                self._world.hosts.keep(host)
-                self._kept.add(host.name)
+            if each.state in RESTING:
+                self._world.hosts.keep(each.host)
+                self._kept.add(each.host)
 
     async def once(self) -> None:
         """Begin every step that is wanted now, and wait until all have been taken."""
@@ -227,8 +225,7 @@ class Worker:
             await leases.forget(world.db, ended)
         if unused := self._kept - {each.host for each in rows}:
             self._kept -= unused
-            registry = await services.registry(world.db)
-            for host in filter(None, map(registry.host, unused)):
+            for host in unused:
                 world.hosts.release(host)
 
     @contextlib.contextmanager

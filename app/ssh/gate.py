@@ -121,11 +121,11 @@ class SshHosts:
                 raise failures.of_session(host, ConnectionError())
             return checked
 
-    def keep(self, host: Host) -> None:
+    def keep(self, host: str) -> None:
         """Keep the connection to this host open from now on: a request on it is alive."""
         self._connections.keep(host)
 
-    def release(self, host: Host) -> None:
+    def release(self, host: str) -> None:
         """Let the connection go once nothing needs it."""
         self._connections.release(host)
 

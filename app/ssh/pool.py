@@ -44,14 +44,14 @@ class Connections:
         self._kept: set[str] = set()
         self._connects = asyncio.Semaphore(CONNECTS_AT_ONCE)
 
-    def keep(self, host: Host) -> None:
+    def keep(self, host: str) -> None:
         """Keep the connection to a host from now on. Saying it twice is saying it once."""
-        self._kept.add(host.name)
+        self._kept.add(host)
 
-    def release(self, host: Host) -> None:
+    def release(self, host: str) -> None:
         """Close the connection once it has been idle for a while."""
-        self._kept.discard(host.name)
-        if link := self._links.get(host.name):
+        self._kept.discard(host)
+        if link := self._links.get(host):
             self._rest(link)
 
     async def close(self) -> None:

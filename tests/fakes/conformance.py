@@ -232,11 +232,11 @@ class HostsConformance:
             assert (await place.hosts.check(place.host, check)).is_green, check
 
     async def test_keeping_and_releasing_may_be_said_at_any_time(self, place: Place) -> None:
-        place.hosts.release(place.host)
-        place.hosts.keep(place.host)
-        place.hosts.keep(place.host)
+        place.hosts.release(place.host.name)
+        place.hosts.keep(place.host.name)
+        place.hosts.keep(place.host.name)
         await probe(place)
-        place.hosts.release(place.host)
+        place.hosts.release(place.host.name)
         await probe(place)
 
 

@@ -107,11 +107,11 @@ class FakeHosts:
                     return judge_http(check, process.status)
                 return judge_json(check, process.status, process.serves.encode())
 
-    def keep(self, host: Host) -> None:
-        self.kept.add(host.name)
+    def keep(self, host: str) -> None:
+        self.kept.add(host)
 
-    def release(self, host: Host) -> None:
-        self.kept.discard(host.name)
+    def release(self, host: str) -> None:
+        self.kept.discard(host)
 
     async def close(self) -> None:
         self.kept.clear()

@@ -328,6 +328,20 @@ async def test_a_connection_is_let_go_by_every_worker_once_its_request_has_ended
     assert stage.hosts.kept == set()
 
 
+async def test_a_connection_is_let_go_though_its_host_was_taken_out_of_the_registry(stage: Stage) -> None:
+    waiting = await stage.waiting()
+    worker = Worker(stage.world)
+    await worker.adopt()
+    current, now = await services.registry(stage.db), stage.clock.now()
+    changes = difference(current, Registry((), (), current.policies))
+    await services.apply(stage.db, changes, by="setup", at=now, event_id=new_id(now), base_revision=current.revision)
+    await worker.once()
+    stage.clock.advance(31)
+    await worker.once()
+    assert (await requests.load(stage.db, waiting.id)).state is State.STALE
+    assert stage.hosts.kept == set()
+
+
 @pytest.mark.law(5)
 async def test_a_freeze_set_at_one_replica_holds_at_every_other(stage: Stage) -> None:
     approved = await stage.approve(await stage.waiting())

@@ -49,19 +49,19 @@ async def test_a_connection_that_nobody_needs_is_closed_after_a_while(sshd: Sshd
 
 async def test_a_kept_connection_stays_until_it_is_released(sshd: Sshd, client_key: ClientKey) -> None:
     connections = Connections(client_key, idle_seconds=0)
-    connections.keep(sshd.host)
-    connections.keep(sshd.host)
+    connections.keep(sshd.host.name)
+    connections.keep(sshd.host.name)
     await said(connections, sshd.host)
     await asyncio.sleep(0.1)
     assert sshd.open_connections == 1
-    connections.release(sshd.host)  # once is enough: nothing is counted
+    connections.release(sshd.host.name)  # once is enough: nothing is counted
     await until(lambda: sshd.open_connections == 0)
 
 
 async def test_a_released_connection_stays_for_those_who_use_it_now(sshd: Sshd, client_key: ClientKey) -> None:
     connections = Connections(client_key, idle_seconds=0)
     async with connections.talk(sshd.host, (), "sh -s") as talk:
-        connections.release(sshd.host)
+        connections.release(sshd.host.name)
         await asyncio.sleep(0.05)
         talk.send(b"echo still here")
         assert await talk.read() == b"still here\n"
@@ -170,7 +170,7 @@ async def test_a_host_counts_programs_that_are_still_ending_and_is_asked_again(
 async def test_a_connection_on_which_something_hangs_is_used_by_nobody_new(
     sshd: Sshd, connections: Connections
 ) -> None:
-    connections.keep(sshd.host)
+    connections.keep(sshd.host.name)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):
             await said(connections, sshd.host, script=b"sleep 2")

@@ -136,10 +136,10 @@ class FaultyHosts:
         with self.fault.call("check", _away(), _away()):
             return await self.hosts.check(host, check, via)
 
-    def keep(self, host: Host) -> None:
+    def keep(self, host: str) -> None:
         self.hosts.keep(host)
 
-    def release(self, host: Host) -> None:
+    def release(self, host: str) -> None:
         self.hosts.release(host)
 
 
