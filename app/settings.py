@@ -87,7 +87,9 @@ class Settings(BaseSettings):
     anchor_every: Duration = Field(60, ge=1, le=86_400, description="How often the log is anchored where it has grown.")
     step_up_seconds: float = Field(300, ge=30, description="How old a sign-in may be when somebody approves.")
     proof_max_age_seconds: float = Field(120, ge=10, description="How old a proof may be when somebody approves.")
-    probe_timeout_seconds: float = Field(20, ge=1, description="A host that takes longer counts as unreachable.")
+    probe_timeout_seconds: float = Field(
+        20, ge=1, le=600, description="A host that takes longer counts as unreachable."
+    )
     run_timeout_seconds: float = Field(900, ge=10, description="How long a run is followed before it is looked up.")
     settle_timeout_seconds: float = Field(60, ge=5, description="How long a service may take to come back.")
     by_hand_seconds: float = Field(3600, ge=60, description="How long a person has to restart a manual service.")
@@ -98,8 +100,8 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         20,
         ge=2,
-        description="How long a replica that died in mid-step is waited for; a living one renews its claim. "
-        "The same on every server.",
+        le=600,
+        description="How long a replica that died in mid-step is waited for; a living one renews its claim.",
     )
     # Often enough to find what is wrong before somebody needs it; a probe of a crowded host costs it half a second.
     sweep_every: Annotated[Duration, AfterValidator(_off_or_calm)] = Field(

@@ -24,7 +24,7 @@ from app.core.errors import AskfirstError
 from app.core.registry import Registry
 from app.core.verdict import Code
 from app.flow.limits import probes
-from app.flow.ports import World
+from app.flow.ports import Limits, World
 from app.flow.prove import Look, look_at, remember
 from app.store import leases, requests, services, sweeps
 from app.store.sweeps import Swept
@@ -158,8 +158,7 @@ class Sweep:
     async def _in_turn(self, registry: Registry, due: Due) -> bool:
         """Sweep a host unless another worker does, or a person wants to look; say whether it was swept, by whomever."""
         db, now, host = self._world.db, self._world.clock.now, due.host
-        limits = self._world.limits
-        seconds = max(limits.lease_seconds, limits.probe_timeout_seconds + _CHECKS_SECONDS + _SLACK_SECONDS)
+        seconds = lease_seconds(self._world.limits)
         got = await leases.take(db, [f"sweep {host}"], self._world.worker, now=now(), seconds=seconds)
         if not got:
             return False
@@ -189,3 +188,8 @@ class Sweep:
         late = round(self._world.clock.now() - due.at, 1) if due.at else None  # a first sweep is never late
         _LOG.info("swept", host=due.host, late=late, **verdicts)
         return Swept(self._world.clock.now(), misses + 1 if is_miss else 0)
+
+
+def lease_seconds(limits: Limits) -> float:
+    """Return for how long a host is taken: as long as a sweep of it may last."""
+    return max(limits.lease_seconds, limits.probe_timeout_seconds + _CHECKS_SECONDS + _SLACK_SECONDS)

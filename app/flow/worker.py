@@ -121,7 +121,7 @@ class Worker:
             due = [each for each in self._due(alive, now) if each not in self._tasks]
             if not due:
                 return
-            held = await leases.held(world.db, now, limits.lease_seconds)
+            held = await leases.held(world.db, now)
             free = [each for each in due if each not in held][: max(0, limits.steps_at_once - len(self._tasks))]
             for lease in await leases.take(world.db, free, world.worker, now=now, seconds=limits.lease_seconds):
                 if self._is_stopping:

@@ -15,8 +15,9 @@ from app.store.dialect import timed
 from app.store.engine import Database
 from app.store.log import Tx
 
-# A lease that ends later than any that is given now was given before the clock was set back.
-_SLACK_SECONDS = 60.0
+LONGEST_SECONDS = 900.0
+"""No lease is given for longer, whatever a server is set to: one that ends later was given before the clock was set
+back, and is none. Whoever takes one honours what others hold up to that, so that their own lengths may differ."""
 _HELD = "SELECT subject FROM leases WHERE until > CLOCK AND until <= CLOCK + ?"
 _TAKE = """
 INSERT INTO leases (subject, worker, fence, until) VALUES (?, ?, 1, CLOCK + ?)
@@ -44,11 +45,11 @@ class Lease:
     fence: int
 
 
-async def held(db: Database, now: float, seconds: float) -> set[str]:
-    """Return what is held now, by whomever; ``seconds`` is how long a lease lasts."""
+async def held(db: Database, now: float) -> set[str]:
+    """Return what is held now, by whomever."""
     async with db.read() as connection:
         run = await db.dialect.fast(connection)
-        rows = await run(timed(db.dialect, _HELD), (now, now, seconds + _SLACK_SECONDS))
+        rows = await run(timed(db.dialect, _HELD), (now, now, LONGEST_SECONDS))
         return {subject for (subject,) in rows}
 
 
@@ -59,7 +60,7 @@ async def take(db: Database, subjects: Sequence[str], worker: str, *, now: float
         statement = timed(tx.dialect, _TAKE)
         got = []
         for subject in subjects:
-            values = (subject, worker, now, seconds, seconds, _SLACK_SECONDS)
+            values = (subject, worker, now, seconds, seconds, LONGEST_SECONDS - seconds)
             got += [Lease(subject, worker, fence) for (fence,) in await tx.run(statement, values)]
         return got
 

@@ -73,6 +73,6 @@ def test_a_line_that_breaks_on_the_fast_path_is_told_in_our_words() -> None:
     stage, scripted = staged((Fault.LINE, "SELECT leases"))
     db = database(stage.model, is_served=True)
     with pytest.raises(Broken) as broken:
-        stage.in_the_world("one", leases.held(db, START, 20.0))
+        stage.in_the_world("one", leases.held(db, START))
     assert (broken.value.code, scripted.script) == ("store_away", [])
     stage.close()

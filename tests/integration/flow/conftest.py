@@ -17,6 +17,7 @@ from app.flow.ports import Limits, News, World
 from app.flow.worker import Worker
 from app.store import people, requests, services
 from app.store.engine import Database
+from app.store.leases import LONGEST_SECONDS
 from tests.fakes.clock import FakeClock
 from tests.fakes.host import FakeHost
 from tests.fakes.hosts import FakeHosts
@@ -126,7 +127,7 @@ async def staged(url: str, databases: Databases) -> AsyncIterator[Stage]:
     db = await databases.open(url)
     if not is_file(url):
         set_clock(url, "NULL")
-    limits = Limits(lease_seconds=86_400)  # this clock leaps, and renews nothing while it does
+    limits = Limits(lease_seconds=LONGEST_SECONDS)  # this clock leaps, and renews nothing while it does
     made = Stage(World(db, hosts, clock, News(), limits=limits, worker="one"), alpha, hosts, clock, url)
     for name in ("ada", "bo", "cy"):
         await made.add(name)

@@ -204,7 +204,7 @@ async def test_a_worker_that_died_after_the_claim_is_settled_by_the_next_one(sta
 async def test_a_run_that_another_living_worker_follows_is_left_alone(stage: Stage) -> None:
     approved = await stage.approve(await stage.waiting())
     other = Worker(replace(stage.world, worker="two"))
-    assert await leases.take(stage.db, [approved.id], "one", now=stage.clock.now(), seconds=3600)
+    assert await leases.take(stage.db, [approved.id], "one", now=stage.clock.now(), seconds=900)
     claim = RunStarted(id="live-claim", at=stage.clock.now(), by="askfirst", digest=approved.digest, worker="one")
     await requests.append(stage.db, approved, claim)
     assert (await stage.work(approved, other)).state is State.RUNNING

@@ -136,7 +136,7 @@ async def test_a_worker_that_stood_still_in_mid_run_finds_that_another_has_ended
 @pytest.mark.threat("T8")
 async def test_a_worker_that_stood_still_before_its_claim_starts_nothing(stage: Stage) -> None:
     approved = await stage.approve(await stage.waiting())
-    (lease,) = await leases.take(stage.db, [approved.id], "first", now=stage.clock.now(), seconds=3600)
+    (lease,) = await leases.take(stage.db, [approved.id], "first", now=stage.clock.now(), seconds=900)
     late = replace(stage.world, worker="first", db=leases.fenced(stage.db, lease, stage.clock.now))
     raw(stage.url, RAN_OUT)
     with pytest.raises(Conflict):
@@ -212,7 +212,7 @@ async def test_a_worker_told_to_stop_ends_its_steps_and_begins_none(stage: Stage
     await running
     assert (await requests.load(stage.db, approved.id)).state is State.SUCCEEDED
     assert (await requests.load(stage.db, other.id)).state is State.APPROVED
-    assert await leases.held(stage.db, stage.clock.now(), 86_400) == set()
+    assert await leases.held(stage.db, stage.clock.now()) == set()
 
 
 @pytest.mark.threat("T20")
@@ -254,7 +254,7 @@ async def test_a_replica_told_to_end_waits_for_the_step_under_way(stage: Stage) 
 @pytest.mark.only("sqlite")
 async def test_the_one_process_of_a_file_takes_up_at_its_start_what_the_one_before_held(stage: Stage) -> None:
     approved = await stage.approve(await stage.waiting())
-    assert await leases.take(stage.db, [approved.id], "gone", now=stage.clock.now(), seconds=3600)
+    assert await leases.take(stage.db, [approved.id], "gone", now=stage.clock.now(), seconds=900)
     async with replica(stage.world, stage.url, works=True), asyncio.timeout(60):
         while (await requests.load(stage.db, approved.id)).state is not State.SUCCEEDED:  # noqa: ASYNC110 - a row calls nobody
             await asyncio.sleep(0.05)

@@ -109,7 +109,7 @@ async def test_a_worker_told_to_stop_while_it_took_leases_gives_them_back(
     monkeypatch.setattr(leases, "take", stopped_meanwhile)
     await worker.once()
     assert (await requests.load(stage.db, approved.id)).state is State.APPROVED
-    assert await leases.held(stage.db, stage.clock.now(), 86_400) == set()
+    assert await leases.held(stage.db, stage.clock.now()) == set()
 
 
 async def test_what_runs_cannot_be_cancelled_and_nobody_is_told_that_it_ended(stage: Stage) -> None:

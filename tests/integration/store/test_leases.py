@@ -4,8 +4,12 @@ import asyncio
 
 import psycopg
 import pytest
+from pydantic import ValidationError
 
 from app.core.errors import Conflict
+from app.flow import sweep
+from app.flow.ports import Limits
+from app.settings import Settings
 from app.store import leases
 from app.store.engine import Database
 from app.store.leases import Lease
@@ -35,9 +39,9 @@ async def comes(url: str, question: str) -> None:
 async def test_what_one_holds_no_other_gets_until_it_is_given_back(db: Database) -> None:
     (first,) = await take(db, "a")
     assert await take(db, "a", "b", worker="two") == [Lease("b", "two", 1)]
-    assert await leases.held(db, NOW, 20) == {"a", "b"}
+    assert await leases.held(db, NOW) == {"a", "b"}
     await leases.give_back(db, first)
-    assert await leases.held(db, NOW, 20) == {"b"}
+    assert await leases.held(db, NOW) == {"b"}
     assert await take(db, "a", worker="two") == [Lease("a", "two", 2)]
 
 
@@ -53,7 +57,7 @@ async def test_what_is_over_is_forgotten_unless_somebody_holds_it(db: Database, 
 async def test_of_fifty_who_take_at_once_each_lease_has_one_holder(db: Database) -> None:
     wanted = [f"r{number}" for number in range(100)]
     got = await asyncio.gather(
-        *(leases.take(db, wanted[number % 5 :: 2], f"w{number}", now=NOW, seconds=3600) for number in range(50))
+        *(leases.take(db, wanted[number % 5 :: 2], f"w{number}", now=NOW, seconds=900) for number in range(50))
     )
     taken = [lease.subject for each in got for lease in each]
     assert sorted(taken) == sorted(wanted)
@@ -100,7 +104,7 @@ async def test_who_held_it_before_neither_renews_nor_gives_back_what_is_another_
     (newer,) = await take(db, "a", worker=next_one)
     assert await leases.renew(db, [late, newer], now=NOW, seconds=20) == {late}
     await leases.give_back(db, late)
-    assert await leases.held(db, NOW, 20) == {"a"}
+    assert await leases.held(db, NOW) == {"a"}
 
 
 @pytest.mark.only("postgresql")
@@ -132,8 +136,29 @@ async def test_a_lease_that_ran_out_is_lost_though_nobody_took_it(db: Database, 
 async def test_a_clock_that_was_set_back_leaves_nothing_held_for_hours(db: Database, url: str) -> None:
     await take(db, "a")
     raw(url, "UPDATE leases SET until = until + 3600")
-    assert await leases.held(db, NOW, 20) == set()
+    assert await leases.held(db, NOW) == set()
     assert await take(db, "a", worker="two") == [Lease("a", "two", 2)]
+
+
+@pytest.mark.threat("T7")
+@pytest.mark.parametrize(("own", "another"), [(600.0, 2.0), (20.0, 600.0)])
+async def test_a_lease_is_honoured_by_whoever_is_set_to_another_length(
+    db: Database, own: float, another: float
+) -> None:
+    (first,) = await leases.take(db, ["a"], "one", now=NOW, seconds=own)
+    assert await leases.take(db, ["a"], "two", now=NOW + 1, seconds=another) == []
+    assert await leases.held(db, NOW + 1) == {"a"}
+    await note(fenced(db, first))
+
+
+def test_no_setting_makes_a_lease_longer_than_any_is_honoured_for() -> None:
+    most = {"lease_seconds": 600, "probe_timeout_seconds": 600}
+    set_to = Settings(**most)  # type: ignore[arg-type]  # by name
+    limits = Limits(lease_seconds=set_to.lease_seconds, probe_timeout_seconds=set_to.probe_timeout_seconds)
+    assert max(limits.lease_seconds, sweep.lease_seconds(limits)) <= leases.LONGEST_SECONDS
+    for name in most:
+        with pytest.raises(ValidationError):
+            Settings(**{name: 601})  # type: ignore[arg-type]  # by name
 
 
 @pytest.mark.only("postgresql")
@@ -142,7 +167,7 @@ async def test_a_clock_that_was_set_back_leaves_nothing_held_for_hours(db: Datab
 async def test_a_replica_whose_clock_is_wrong_takes_nothing_from_another(db: Database, skew: float) -> None:
     (first,) = await take(db, "a")
     assert await take(db, "a", worker="two", now=NOW + skew) == []
-    assert await leases.held(db, NOW + skew, 20) == {"a"}
+    assert await leases.held(db, NOW + skew) == {"a"}
     await note(leases.fenced(db, first, lambda: NOW + skew))
 
 
