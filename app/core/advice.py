@@ -16,7 +16,10 @@ from app.core.ways import Holder, Ways
 AGAIN = "Ask again: the host changed while it was looked at."
 # Whoever has run for less may be about to listen.
 MAY_STILL_START_SECONDS = 60.0
-SET_CLOCK = "Let the host's administrator set its clock: times from this host are off by that much."
+SET_CLOCK = (
+    "Let the host's administrator set its clock: times from this host are off by that much, and it runs nothing that is"
+    " over by its own."
+)
 
 
 def verified(ways: Ways) -> str:

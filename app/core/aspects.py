@@ -210,7 +210,7 @@ def sight(ways: Ways) -> Finding:
 
 
 def clock(ways: Ways) -> Finding:
-    """How far the host's clock is from Askfirst's. It is shown, and decides nothing."""
+    """How far the host's clock is from Askfirst's. It is shown, and decides nothing before the host itself does."""
     skew = ways.facts.now - ways.facts.taken_at
     if abs(skew) <= CLOCK_SKEW_SECONDS:
         return _agrees("clock", UNCLAIMED, f"within {CLOCK_SKEW_SECONDS:.0f} s of Askfirst's")

@@ -9,9 +9,9 @@
 # It is called as `gate probe`, `gate burn`, `gate result` or `gate restart SERVICE`; on its standard input a nonce, the
 # data as in frame.sh, behind a warrant's lines one line `signature BASE64` for each approval, and `end`. Of a restart are
 # asked, in this order: that the host's files are in order (else exit status 78), that the warrant is one (65), then (77)
-# the off switch, the table, this very host, the time, the signatures; then, as on any host, who the service is at this
-# moment (75), the caps (77) and that the warrant is unspent (75). Every decision goes into the host's log, but for
-# probes, of which sudo writes a line.
+# the off switch, the table, this very host, the signatures; then, as on any host, that the warrant is unspent (75) and
+# not over (77) and who the service is at this moment (75); and where it is spent, the caps (77). Every decision goes into
+# the host's log, but for probes, of which sudo writes a line.
 
 AF_ETC=/etc/askfirst
 AF_MOST=300000              # bytes of what is sent
@@ -123,7 +123,7 @@ af_permitted() {
     AF_STATUS=78
     af_own_files || return 1
     AF_STATUS=77
-    af_is_on && af_in_table && af_is_here && af_in_time && af_signed
+    af_is_on && af_in_table && af_is_here && af_signed
 }
 
 # Nobody but root may write what decides here or is called to, nor put another in its place. All of it in two looks.
@@ -150,12 +150,6 @@ af_is_on() {
     [ ! -f "$AF_ETC/disabled" ] || IFS= read -r af_reason <"$AF_ETC/disabled"
     AF_WHY="runs are switched off on this host${af_reason:+: $af_reason}"
     return 1
-}
-
-# AF_VALUE is what the warrant says under a key that it has once.
-af_value() {
-    AF_VALUE=${AF_DATA#*"$AF_NEWLINE$1 "}
-    AF_VALUE=${AF_VALUE%%"$AF_NEWLINE"*}
 }
 
 # The line of the table for this service and action must say what the warrant says, word for word.
@@ -197,21 +191,4 @@ af_is_here() {
     af_keys=$(cat /etc/ssh/ssh_host_*_key.pub 2>/dev/null | ssh-keygen -lf - 2>/dev/null)
     set -f
     case $af_keys in *" $AF_VALUE "*) ;; *) return 1 ;; esac
-}
-
-af_in_time() {
-    af_value not-after
-    AF_WHY="the warrant does not say until when it holds"
-    case $AF_VALUE in
-    [0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]Z) ;;
-    *) return 1 ;;
-    esac
-    af_now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
-    AF_WHY="the warrant held until $AF_VALUE, and this host's clock says $af_now"
-    [ "$(af_digits "$af_now")" -le "$(af_digits "$AF_VALUE")" ]
-}
-
-af_digits() {
-    # shellcheck disable=SC2086  # words are wanted
-    (IFS='-T:Z'; set -- $1; printf %s "$@")
 }

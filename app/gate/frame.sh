@@ -10,8 +10,8 @@
 # nonce=N count=C`. A record is `kind key=value…`; in a value every byte outside '!' to '~', and '%', is %XX, and '-' is
 # empty. Its exit status is 0 where it answered or started what was asked; else 64: no such verb; 65: what was sent is
 # not of its form; 69: it cannot work here (the spool, a tool, a user); 75: the service is not what the warrant says, or
-# the warrant is spent; and of an installed gate 77: this host does not allow it; 78: the host's own files are not in
-# order.
+# the warrant is spent; 77: the warrant is over, or an installed gate does not allow it; and of an installed gate 78: the
+# host's own files are not in order.
 #
 # A fragment (``shell`` of a file under app/managers; NAME is the manager's, with '_' for '-') is:
 #

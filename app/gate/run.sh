@@ -41,6 +41,32 @@ af_refuse() {
 af_note() { :; }
 af_permitted() { :; }
 
+# AF_VALUE is what the warrant says under a key that it has once.
+af_value() {
+    AF_VALUE=${AF_DATA#*"$AF_NEWLINE$1 "}
+    AF_VALUE=${AF_VALUE%%"$AF_NEWLINE"*}
+}
+
+# A yes holds for a time, and a warrant may be long under way: so the host looks at its own clock too. One that is late
+# lets through what Askfirst's let through; one that is far ahead lets nothing through. Of a spent warrant it is not asked:
+# whether that ran is for the spool to say.
+af_in_time() {
+    af_value not-after
+    AF_WHY="the warrant does not say until when it holds"
+    case $AF_VALUE in
+    [0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]Z) ;;
+    *) return 1 ;;
+    esac
+    af_now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+    AF_WHY="the warrant held until $AF_VALUE, and this host's clock says $af_now"
+    [ "$(af_digits "$af_now")" -le "$(af_digits "$AF_VALUE")" ]
+}
+
+af_digits() {
+    # shellcheck disable=SC2086  # words are wanted
+    (IFS='-T:Z'; set -- $1; printf %s "$@")
+}
+
 af_is_id() {
     case $1 in *[!0-9A-Za-z]* | '') return 1 ;; esac
     [ ${#1} -ge 20 ] && [ ${#1} -le 64 ]
@@ -123,6 +149,9 @@ af_restart() {
     af_prefix && af_spool_folder || { af_refuse "$AF_WHY"; return; }
     AF_STATUS=75
     [ ! -e "$AF_SPOOL/$AF_ID" ] || { af_refuse spent; return; }
+    AF_STATUS=77
+    af_in_time || { af_refuse "$AF_WHY"; return; }
+    AF_STATUS=75
     AF_ALL_CLAIMS="$AF_SERVICE $AF_MANAGER $AF_UNIT $AF_RUN_AS - $(af_config $AF_ARGV) -"
     af_now=$(af_identity)$AF_NEWLINE
     [ "$af_now" = "$af_warranted" ] || { af_differs; return; }

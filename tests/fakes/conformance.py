@@ -205,6 +205,14 @@ class HostsConformance:
             assert [type(each) for each in await run(place, other)] == [Refusal]
         assert (await place.hosts.result(place.host, warrant.id)).state is SpoolState.UNSPENT
 
+    @pytest.mark.law(9)
+    async def test_a_warrant_that_is_over_by_the_host_s_clock_is_not_run(self, place: Place) -> None:
+        warrant = await warrant_for(place)
+        (refusal,) = await run(place, replace(warrant, not_after=1_500_000_000))
+        assert isinstance(refusal, Refusal)
+        assert "the warrant held until 2017-07-14T02:40:00Z, and this host's clock says 20" in refusal.why
+        assert (await place.hosts.result(place.host, warrant.id)).state is SpoolState.UNSPENT
+
     @pytest.mark.law(12)
     async def test_a_burned_warrant_never_runs(self, place: Place) -> None:
         warrant = await warrant_for(place)

@@ -9,6 +9,7 @@ import hashlib
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -222,6 +223,9 @@ class FakeHost:
             return Refusal("the warrant is for another host")
         if warrant.id in self.spool:
             return Refusal("spent")
+        if warrant.not_after < self.clock.now():
+            until, here = map(_time, (warrant.not_after, self.clock.now()))
+            return Refusal(f"the warrant held until {until}, and this host's clock says {here}")
         now = self._identity(warrant.unit)
         if now != warrant.identity:
             return Differs(now)
@@ -368,3 +372,7 @@ class FakeHost:
 
 def _uid(user: str) -> str:
     return "0" if user == "root" else str(1000 + sum(user.encode()) % 100)
+
+
+def _time(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,5 +1,6 @@
 """What happens in the moments between a yes, the claim, the run and its end: rights, registry, spool, clock."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -7,6 +8,7 @@ from typing import Any, TypeVar
 import pytest
 
 from app.core.errors import Conflict, Lost, Refused
+from app.core.events import RunRefused
 from app.core.lifecycle import State
 from app.core.policy import Policy, Role
 from app.core.registry import Registry, difference
@@ -20,6 +22,7 @@ from app.flow.worker import Worker
 from app.store import requests, services
 from app.store.engine import Database
 from app.store.log import Tx
+from tests.fakes.clock import FakeClock
 from tests.fakes.cut import Cut
 from tests.fakes.host import FakeHost, Run
 from tests.fakes.hosts import FakeHosts
@@ -295,6 +298,17 @@ async def test_a_clock_that_was_set_back_gives_no_yes_more_time(stage: Stage) ->
     with pytest.raises(Conflict):
         await stage.approve(waiting)
     assert ended.state is State.EXPIRED
+
+
+@pytest.mark.law(9)
+async def test_a_host_by_whose_clock_the_yes_is_over_runs_nothing_and_both_times_are_told(stage: Stage) -> None:
+    approved = await stage.approve(await stage.waiting())
+    stage.alpha.clock = FakeClock(stage.clock.now() + 3600)
+    after = await stage.work(approved)
+    assert (after.state, stage.alpha.runs()) == (State.NOT_RUN, 0)
+    last = (await requests.events(stage.db, approved.id))[-1]
+    assert isinstance(last, RunRefused)
+    assert re.search(r"held until 20\S+Z, and this host's clock says 20\S+Z", last.why)
 
 
 @pytest.mark.law(12)

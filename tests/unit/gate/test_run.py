@@ -6,6 +6,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,14 @@ def test_a_warrant_runs_once(gate: Gate, warrant: Make, supervised: Service, tmp
     again = gate.restart(one)
     assert [(record.kind, record.get("why")) for record in again] == [("refused", "spent")]
     assert (tmp_path / "ran").read_text() == "ran\n"
+
+
+@pytest.mark.law(12)
+def test_a_warrant_that_ran_is_said_to_be_spent_though_it_is_over_by_now(gate: Gate, warrant: Make) -> None:
+    one = warrant()
+    assert kinds(gate.restart(one))[-1] == "exit"
+    again = gate.restart(replace(one, not_after=1767225600))
+    assert [(record.kind, record.get("why")) for record in again] == [("refused", "spent")]
 
 
 @pytest.mark.law(6)
@@ -242,6 +251,7 @@ def test_an_ordinary_account_runs_nothing_as_somebody_else(dash: Gate, supervise
         ({"argv": ("no-such-command",)}, "not on this host's PATH"),
         ({"argv": ()}, "by hand"),
         ({"identity": ("boot x",)}, "no identity"),
+        ({"not_after": 1767225600}, "the warrant held until 2026-01-01T00:00:00Z, and this host's clock says 20"),
     ],
 )
 def test_a_warrant_that_cannot_run_here_is_refused_unspent(
