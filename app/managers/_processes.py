@@ -53,5 +53,6 @@ def described(process: Process) -> str:
 
 
 def process_lines(identity: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the identity lines of processes: pid and start time, so that a new process is another line."""
-    return tuple(line for line in identity if line.startswith("process "))
+    """Return the identity lines of processes, each with its boot: a pid and a start time may come again after one."""
+    boot = next((line for line in identity if line.startswith("boot ")), "")
+    return tuple(f"{boot} {line}" for line in identity if line.startswith("process "))

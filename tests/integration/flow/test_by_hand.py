@@ -77,6 +77,17 @@ async def test_where_nobody_said_that_it_is_done_and_it_is_the_host_proves_it(st
     assert word.by == "askfirst"
 
 
+async def test_after_a_boot_the_same_pid_and_start_time_are_another_process(stage: Stage, handed: Request) -> None:
+    was = stage.alpha.processes[pid(stage)]
+    stage.alpha.reboot()
+    now = stage.alpha.processes[stage.alpha.by_hand(5051)]
+    now.start = was.start
+    assert now.pid == was.pid
+    stage.clock.advance(3600)
+    ended = await stage.work(handed)
+    assert ended.state is State.SUCCEEDED, ended.outcome
+
+
 async def test_a_host_that_does_not_answer_when_the_time_is_up_is_no_end_that_says_nothing_was_run(
     stage: Stage, handed: Request
 ) -> None:

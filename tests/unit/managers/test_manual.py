@@ -84,7 +84,8 @@ def test_it_takes_no_process_from_the_manager_that_runs_it() -> None:
 
 def test_its_mark_is_its_processes() -> None:
     lines = ("boot 8f2c", "process 100 10000 rbron /srv", "process 300 30000 rbron /srv")
-    assert manual.mark(lines) == lines[1:]
+    assert manual.mark(lines) == tuple(f"{lines[0]} {line}" for line in lines[1:])
+    assert not set(manual.mark(lines)) & set(manual.mark(("boot 9a01", *lines[1:])))
 
 
 def test_a_claim_has_to_say_where_to_look() -> None:

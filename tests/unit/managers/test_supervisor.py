@@ -154,7 +154,7 @@ def test_signs_are_what_supervisor_says_of_a_program_that_does_not_stay() -> Non
 @pytest.mark.law(11)
 def test_a_new_incarnation_is_told_by_its_process() -> None:
     lines = ("boot b", "process 355 9 rbron /srv", "config /etc/s.conf 1", "program lab:gui RUNNING")
-    assert supervisor.mark(lines) == ("process 355 9 rbron /srv",)
+    assert supervisor.mark(lines) == ("boot b process 355 9 rbron /srv",)
 
 
 @pytest.mark.law(13)
