@@ -23,7 +23,7 @@ from app.core import cadence
 from app.core.errors import AskfirstError
 from app.core.registry import Registry
 from app.core.verdict import Code
-from app.flow.limits import probes
+from app.flow.limits import Probes, probes
 from app.flow.ports import Limits, World
 from app.flow.prove import Look, look_at, remember
 from app.store import leases, requests, services, sweeps
@@ -56,9 +56,10 @@ class Due:
 class Sweep:
     """One worker's sweeping over one store. ``run`` returns when it is cancelled; a sweep cut off so comes again."""
 
-    def __init__(self, world: World) -> None:
-        """Start with nothing under way."""
+    def __init__(self, world: World, turns: Probes = probes) -> None:
+        """Start with nothing under way. ``turns`` are those of the people who look at hosts by this process."""
         self._world = world
+        self._turns = turns
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._doubtful: set[str] = set()
         self._not_before: dict[str, float] = {}
@@ -166,7 +167,7 @@ class Sweep:
             if (await sweeps.every(db)).get(host) != due.last:
                 return True
             world = replace(self._world, db=leases.fenced(db, got[0], now))
-            looks = await probes.between(host, lambda: self._look(world, registry, host))
+            looks = await self._turns.between(host, lambda: self._look(world, registry, host))
             if looks:
                 await asyncio.gather(*(remember(world, each) for each in looks))
                 await sweeps.note(world.db, host, self._swept(due, looks))

@@ -185,8 +185,12 @@ class Server:
         raw = sqlite3.connect(self.file, isolation_level=None, timeout=0, check_same_thread=False)
         for each in (*_PRAGMAS, "query_only=ON" if is_reader else "foreign_keys=ON"):
             raw.execute(f"PRAGMA {each}")
-        raw.create_function("server_clock", 0, lambda: self.started_at + self.loop.time())
+        raw.create_function("server_clock", 0, self.now)
         return raw
+
+    def now(self) -> float:
+        """Return the time by the server's own clock."""
+        return self.started_at + self.loop.time()
 
     async def send(self, session: Session, what: str, run: Callable[[], Any]) -> Any:
         message = Message(session, what, run, self.loop.create_future())

@@ -34,6 +34,12 @@ class Fault(StrEnum):
     CLOCK = "clock jumped"
     AGAIN = "click repeated"
     FREEZE = "freeze set"
+    LAST_MOMENT = "yes at the last moment"
+    LOOK = "person looked"
+    RIVAL = "asked by two"
+    IDLE = "nobody restarted"
+    SILENT = "restarted without a word"
+    LIE = "said and not done"
     DENY = "denied meanwhile"
     CANCEL = "cancelled meanwhile"
 
@@ -62,6 +68,12 @@ _RATES: dict[Fault, float] = {
     Fault.CLOCK: 0.05,
     Fault.AGAIN: 0.3,
     Fault.FREEZE: 1.0,
+    Fault.LAST_MOMENT: 0.3,
+    Fault.LOOK: 0.35,
+    Fault.RIVAL: 0.35,
+    Fault.IDLE: 0.5,
+    Fault.SILENT: 0.6,
+    Fault.LIE: 0.6,
     Fault.DENY: 1.0,
     Fault.CANCEL: 1.0,
 }

@@ -6,16 +6,16 @@ goes on whether or not anybody hears of it. Raises what the port may raise, and 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from app.core.errors import AskfirstError, Lost, Unreachable
 from app.core.facts import Facts
 from app.core.run import Checked, Differs, Progress, Refusal, Spool
 from app.core.service import Check, Host, Service
-from tests.fakes.clock import FakeClock
 from tests.fakes.host import FakeHost, Run
 from tests.fakes.hosts import FakeHosts
+from tests.simulator.clock import SimulatedClock
 from tests.simulator.faults import OF_A_PROCESS, Chances, Fault
 from tests.simulator.loop import PROCESS, Life, Loop, Process
 from tests.simulator.model import Model
@@ -24,25 +24,45 @@ T = TypeVar("T")
 _TIMEOUT_SECONDS = 20.0
 
 
-class SimulatedClock(FakeClock):
-    """A clock of one machine: the loop's time, and how far it is off."""
-
-    def __init__(self, loop: Loop, start: float) -> None:
-        super().__init__(start)
-        self._loop = loop
-        self.off = 0.0
-
-    def now(self) -> float:
-        return self._now + self._loop.time() + self.off
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+BY_HAND_PORT, BY_HAND_PATH = 6069, "/srv/tftp"
+SERVICES = {5050: "pypnm-gui", 8000: "pypnm-api", BY_HAND_PORT: "tftp"}
+"""The services of the host, by their ports."""
 
 
 class WatchedHost(FakeHost):
-    """A host whose every effect is told to the model."""
+    """A host whose every effect is told to the model. What a person starts there starts at each boot too."""
 
     model: Model | None = None
+    has_by_hand = False
+
+    def start_by_hand(self) -> None:
+        """Start what a person starts, unless it runs."""
+        self.has_by_hand = True
+        if self.holder(BY_HAND_PORT) is None:
+            self.by_hand(BY_HAND_PORT, path=BY_HAND_PATH)
+
+    def stop_by_hand(self) -> None:
+        """Stop what a person has started."""
+        if process := self.holder(BY_HAND_PORT):
+            self.kill(process.pid)
+
+    def reboot(self) -> None:
+        FakeHost.reboot(self)
+        if self.has_by_hand:
+            self.start_by_hand()
+
+    def kill(self, pid: int) -> None:
+        self._changes(self.processes[pid].ports)
+        FakeHost.kill(self, pid)
+
+    def _spawn(self, ppid: int, user: str, argv: tuple[str, ...], cwd: str, ports: tuple[int, ...]) -> int:
+        self._changes(ports)
+        return super()._spawn(ppid, user, argv, cwd, ports)
+
+    def _changes(self, ports: tuple[int, ...]) -> None:
+        if self.model is not None:
+            for port in ports:
+                self.model.standing.changes[SERVICES[port]].append(self.model.standing.moment)
 
     def spend(self, text: str) -> Run | Differs | Refusal:
         answer = FakeHost.spend(self, text)
@@ -69,15 +89,20 @@ class Line:
         me = _living()
         await asyncio.sleep(self.chances.moment())
         if self.chances.strikes(Fault.SSH_BEFORE, me.name, what):
-            raise _away()
+            raise self._unanswered()
         task = self.loop.start(self.far, self._there(what, me, ask), name=what)
         answer: T | AskfirstError = await _patient(self.loop, task)
         if self.chances.strikes(Fault.SSH_ANSWER, me.name, what):
-            raise _away()
+            raise self._unanswered()
         await asyncio.sleep(self.chances.moment())
         if isinstance(answer, AskfirstError):
+            self._unanswered()
             raise answer
         return answer
+
+    def _unanswered(self) -> Unreachable:
+        self.model.standing.unanswered = self.model.standing.moment
+        return _away()
 
     async def _there(self, what: str, who: Process, ask: Callable[[], Coroutine[Any, Any, T]]) -> T | AskfirstError:
         self.chances.record.note(who.name, f"> {what}")
@@ -90,7 +115,7 @@ class Line:
         """Send a warrant, and hear how it goes."""
         me = _living()
         self.chances.record.note(me.name, "> restart")
-        self.model.sends(warrant, serial, me.name)
+        self.model.sends(warrant, serial, me.name, is_certified=host.certificates)
         self.chances.aim(me, *OF_A_PROCESS)
         await asyncio.sleep(self.chances.moment())
         if host.name in self.there.down or self.chances.strikes(Fault.SSH_BEFORE, me.name, "restart"):
@@ -141,9 +166,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedHosts:
-    """The port, as one process has it."""
+    """The port, as one process has it. The facts that it takes bear its own clock's time, as the adapter's do."""
 
     line: Line
+    clock: SimulatedClock
 
     async def probe(
         self,
@@ -154,7 +180,9 @@ class SimulatedHosts:
         whole: bool = False,
         git: bool = False,
     ) -> Facts:
-        return await self.line.talk("probe", lambda: self.line.there.probe(host, services, via, whole=whole, git=git))
+        there = self.line.there
+        seen = await self.line.talk("probe", lambda: there.probe(host, services, via, whole=whole, git=git))
+        return replace(seen, taken_at=self.clock.now())
 
     async def restart(
         self,

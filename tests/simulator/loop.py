@@ -123,7 +123,7 @@ class Loop(asyncio.AbstractEventLoop):
         self.is_over, self.turns = True, 0
         try:
             for process in self._processes:
-                process.life = Life.BURIED
+                process.life, process.fuse = Life.BURIED, -1
             self.start(self.process("end"), _now(hang_up))
             self._timers.clear()
             self._empty()
@@ -165,7 +165,7 @@ class Loop(asyncio.AbstractEventLoop):
         turn.context.run(turn.callback, *turn.args)
 
     def _next(self) -> Process | None:
-        able = [each for each in self._processes if each.ready and each.life in {Life.RUNS, Life.BURIED}]
+        able = [each for each in self._processes if each.ready and (self.is_over or each.life is Life.RUNS)]
         if len(able) > 1:
             return able[int(self._chance.random() * len(able))]
         return able[0] if able else None

@@ -6,9 +6,11 @@ its own account of what was sent to the hosts and what ran there. The fold of th
 - A warrant is sent to its host once at most, and runs there once at most.
 - Whatever is sent, runs or is burned has a committed start in the log, of the same digest.
 - Nobody's yes is for their own request; nobody counts twice; no more than one start in a request.
-- Nothing follows an end, and nothing expires before its time by the server's clock, whatever a replica's own says.
+- Nothing follows an end.
 - What was acknowledged is in the log, and what was refused is not.
 - The log is a chain without a gap, and each request's row is what its events say.
+
+What has to be true of freezes, of time, of what is done by hand and of sweeps stands in ``rules``.
 """
 
 import sqlite3
@@ -18,36 +20,30 @@ from typing import Any
 
 from app.core import lifecycle
 from app.core.errors import AskfirstError
-from app.core.events import Approved, Event, Expired, RunStarted, Settled, event_of
-from app.core.lifecycle import ENDED, Request, State
+from app.core.events import Approved, Event, HandedOver, RunStarted, Settled, Verified, event_of
+from app.core.lifecycle import ENDED, State
 from app.core.warrant import digest_of
 from app.core.warrant import read as read_warrant
-from app.flow.worker import OPEN_SECONDS
 from app.store import projection
 from app.store.log import FIRST, body_in, link
 from tests.simulator.faults import Record
+from tests.simulator.rules import Rules
+from tests.simulator.standing import Standing, Told
 
+SETUP = "setup"
 RAN = frozenset({State.SUCCEEDED, State.FAILED})
 _NEW = "SELECT seq, body, prev, hash, request FROM audit WHERE seq > ? ORDER BY seq"
 _HEAD = "SELECT seq, hash FROM audit_head"
 
 
-@dataclass
-class Told:
-    """What the log says of one request."""
-
-    request: Request
-    first: int
-    started: list[tuple[int, RunStarted]] = field(default_factory=list)
-
-
 @dataclass(repr=False)
 class Model:
-    """The account. ``raw`` is a connection of its own to the database; only one that ``is_served`` has a clock."""
+    """The account. ``raw`` is a connection of its own to the database."""
 
     raw: sqlite3.Connection
     record: Record
-    is_served: bool
+    standing: Standing
+    rules: Rules = field(init=False)
     told: dict[str, Told] = field(default_factory=dict)
     sent: Counter[str] = field(default_factory=Counter)
     ran: Counter[str] = field(default_factory=Counter)
@@ -55,17 +51,25 @@ class Model:
     _seq: int = 0
     _hash: bytes = FIRST
 
+    def __post_init__(self) -> None:
+        self.rules = Rules(self.record, self.standing)
+
     # The log.
 
     def committed(self, who: str) -> None:
         """Read what is new in the log, and hold it against the rules."""
         touched: dict[str, Told] = {}
+        self.standing.moment += 1
+        if self.standing.read() and who != SETUP:
+            self.rules.sweeps(who)
         for seq, body, prev, hashed, request in self.raw.execute(_NEW, (self._seq,)).fetchall():
             if seq != self._seq + 1 or prev != self._hash or hashed != link(prev, body):
                 self.record.breaks("the log is a chain without a gap", f"row {seq}, by {who}")
             self._seq, self._hash, self.hashes[seq] = seq, hashed, hashed
             if request is not None:
                 touched[request] = self._happened(request, seq, body_in(body), who)
+            elif (event := body_in(body))["type"] in {"frozen", "released"}:
+                self.standing.switched(event["type"], event["data"]["scope"])
         if self.raw.execute(_HEAD).fetchone() != (self._seq, self._hash):
             self.record.breaks("the head is the log's last row", f"at row {self._seq}")
         for told in touched.values():
@@ -88,11 +92,14 @@ class Model:
         told = self.told.get(request_id)
         self.record.note(who, f"= {event.type}", request_id[-4:])
         if told is None:
-            told = self.told[request_id] = Told(lifecycle.begin(request_id, event), seq)
+            told = Told(lifecycle.begin(request_id, event), seq, self.standing.moment)
+            self.rules.asks(told, self.told.values())
+            self.told[request_id] = told
             return told
         if told.request.state in ENDED:
             self.record.breaks("nothing follows an end", f"{event.type} after {told.request.state}")
         self._weigh(told, seq, event)
+        self.rules.happens(told, event, who)
         try:
             told.request = lifecycle.apply(told.request, event)
         except AskfirstError as error:
@@ -103,19 +110,18 @@ class Model:
 
     def _weigh(self, told: Told, seq: int, event: Event) -> None:
         match event:
+            case Verified():
+                told.proved = self.standing.moment
             case Approved():
                 others = {told.request.requester_human, *(each.human for each in told.request.approvals)}
                 if event.human in others or event.digest != told.request.digest:
                     self.record.breaks("a yes is another human's, to this warrant", event.human)
-            case Expired() if self.is_served:
-                asked, ((now,),) = told.request, self.raw.execute("SELECT server_clock()").fetchall()
-                until = asked.asked_at + OPEN_SECONDS if asked.state is State.OPEN else asked.not_after
-                if now < until:
-                    self.record.breaks("nothing expires before its time", f"{until - now:.0f} s before")
             case RunStarted():
                 told.started.append((seq, event))
                 if len(told.started) > 1 or event.digest != told.request.digest:
                     self.record.breaks("one start of one warrant", f"{len(told.started)} starts")
+            case HandedOver() if event.digest != told.request.digest:
+                self.record.breaks("one start of one warrant", "another is handed over")
             case Settled(is_success=True, evidence_text=commitment):
                 wanted = "SELECT 1 FROM texts WHERE commitment = ?"
                 if self.raw.execute(wanted, (commitment,)).fetchone() is None:
@@ -130,15 +136,17 @@ class Model:
 
     # The hosts.
 
-    def sends(self, text: str, serial: int, who: str) -> None:
+    def sends(self, text: str, serial: int, who: str, *, is_certified: bool) -> None:
         """Take note that a process sends a warrant."""
         request_id = read_warrant(text).id
         self.sent[request_id] += 1
         if self.sent[request_id] > 1:
             self.record.breaks("a warrant is sent once", f"{self.sent[request_id]} times, now by {who}")
-        self._has_start(request_id, "sent", digest_of(text))
-        if serial and serial not in {seq for seq, _ in self.told[request_id].started}:
-            self.record.breaks("a run bears its number in the log", f"{serial}")
+        if self._has_start(request_id, "sent", digest_of(text)):
+            told = self.told[request_id]
+            if serial != (told.started[0][0] if is_certified else 0):
+                self.record.breaks("a run bears its number in the log", f"{serial}")
+            self.rules.sends(told, who)
 
     def runs(self, text: str) -> None:
         """Take note that a host runs a warrant."""
@@ -152,11 +160,13 @@ class Model:
         """Take note that a host is asked to burn a warrant."""
         self._has_start(request_id, "burned", None)
 
-    def _has_start(self, request_id: str, what: str, digest: str | None) -> None:
+    def _has_start(self, request_id: str, what: str, digest: str | None) -> bool:
         told = self.told.get(request_id)
         started = told.started if told else []
         if not started or digest not in {None, started[0][1].digest}:
             self.record.breaks("log, then act", f"{what} without a start in the log")
+            return False
+        return True
 
     # The end.
 
@@ -166,5 +176,5 @@ class Model:
             request, ran = told.request, self.ran[told.request.id]
             if request.state not in ENDED:
                 self.record.breaks("every request comes to an end", f"{request.state}, {ran} runs")
-            elif ran != (1 if request.state in RAN else 0):
+            elif ran != (1 if request.state in RAN and not request.is_by_hand else 0):
                 self.record.breaks("an end is true", f"{request.state} ({request.outcome}), {ran} runs")

@@ -1,4 +1,4 @@
-"""Four bugs that are planted on purpose, each as another worker or another port in place of the real one.
+"""Bugs that are planted on purpose, each as another worker or another port in place of the real one.
 
 Nothing of Askfirst is patched: a world is built with these instead, as ``main`` builds it with the real ones.
 """
@@ -9,17 +9,20 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from app.core.errors import AskfirstError, Conflict, Lost
-from app.core.events import RunStarted
+from app.core.events import RunRefused, RunStarted
 from app.core.lifecycle import ENDED, Request, State
+from app.core.registry import Registry
 from app.core.run import Exited, Progress, Spool, SpoolState
 from app.core.service import Host
-from app.flow import envelope, execute
+from app.flow import by_hand, envelope, evidence, execute, prove, watch
 from app.flow.ids import stamp
 from app.flow.ports import World
 from app.flow.prove import place
+from app.flow.sweep import Due, Sweep
 from app.flow.worker import Worker
-from app.store import requests, services
+from app.store import freezes, leases, requests, services, sweeps
 from app.store.leases import Lease
+from app.store.sweeps import Swept
 from tests.simulator.hosts import SimulatedHosts
 
 
@@ -90,6 +93,70 @@ class OnlyReads(SimulatedHosts):
     async def burn(self, host: Host, request_id: str, via: Sequence[Host] = ()) -> Spool:
         spool = await self.result(host, request_id, via)
         return Spool(SpoolState.BURNED) if spool.state is SpoolState.UNSPENT else spool
+
+
+class LooksOnce(Worker):
+    """It looks whether a request may run, marks it as running, and sends it without a second look."""
+
+    async def _step(self, world: World, request: Request) -> Request:
+        if request.state is not State.APPROVED or request.manager == "manual" or await _is_held(world, request):
+            return await super()._step(world, request)
+        text = await envelope.approved_text(world.db, request)
+        started = await requests.append(world.db, request, _start(world, request))
+        return await _run(world, started, await _said(world, request, text))
+
+
+class LooksTooLate(Worker):
+    """It marks a request as running, or hands it over, whatever holds now, and looks then."""
+
+    async def _step(self, world: World, request: Request) -> Request:
+        if request.state is not State.APPROVED:
+            return await super()._step(world, request)
+        text = await envelope.approved_text(world.db, request)
+        if request.manager == "manual":
+            return await by_hand.hand_over(world, request)
+        started = await requests.append(world.db, request, _start(world, request))
+        if await _is_held(world, request):
+            return await requests.append(world.db, started, RunRefused(**stamp(world.clock.now()), why="It is held."))
+        return await _run(world, started, await _said(world, request, text))
+
+
+class ExpiresEarly(Worker):
+    """It takes what is nearly over for over."""
+
+    async def _step(self, world: World, request: Request) -> Request:
+        if request.state is State.APPROVED and request.not_after - world.clock.now() < 30.0:
+            return await watch.expire(world, request)
+        return await super()._step(world, request)
+
+
+class TakesSilenceForAChange(Worker):
+    """It takes a host that does not answer for one that has changed."""
+
+    async def _step(self, world: World, request: Request) -> Request:
+        registry = await services.registry(world.db)
+        service = registry.service(request.service)
+        if request.state is State.APPROVED and service is not None:
+            before, seen = await evidence.of(world.db, request), await prove.look(world, registry, service)
+            if before is not None and seen.identity != before.identity:
+                return await watch.go_stale(world, request, "The host has changed.", None)
+        return await super()._step(world, request)
+
+
+class SweepsUnleased(Sweep):
+    """It sweeps a host whoever sweeps it already."""
+
+    async def _in_turn(self, registry: Registry, due: Due) -> bool:
+        looks = await prove.look_all(self._world, registry, due.host)
+        await sweeps.note(self._world.db, due.host, Swept(self._world.clock.now(), 0))
+        return bool(looks)
+
+
+async def _is_held(world: World, request: Request) -> bool:
+    """Whether a request may not run now, by a freeze or by any clock."""
+    now = world.clock.now()
+    is_frozen = freezes.sentence(await freezes.current(world.db), request.host, request.environment) is not None
+    return is_frozen or request.not_after <= max(now, await leases.clock(world.db, now))
 
 
 def _start(world: World, request: Request) -> RunStarted:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing import get_context
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -31,8 +31,12 @@ from tests.simulator.template import APPROVERS, EXPIRES_SECONDS, clean_up, copie
 from tests.simulator.world import Planted, Stage
 
 _MOST_SECONDS = 400.0
+T = TypeVar("T")
 # A warrant that was sent, and given up for lost, may arrive for as long.
 _LATEST_SECONDS = 30.0
+# What is asked for, and how often; and how often a host is swept.
+_SCENES = {("pypnm-gui",): 65, ("tftp",): 19, ("pypnm-gui", "pypnm-api"): 8, ("pypnm-gui", "tftp"): 8}
+_SWEEP_SECONDS = {0.0: 72, 10.0: 12, 20.0: 16}
 _BATCH, _SAID_EVERY = 50, 1000
 
 
@@ -90,10 +94,10 @@ def _simulate(seed: int, planted: Planted, *, keeps_lines: bool) -> Run:
     chance = Random(f"askfirst {seed}")
     record = Record(keeps_lines)
     is_served = chance.random() < 0.75
-    file = copied(template(*_of(chance, APPROVERS, 0.7), *_of(chance, EXPIRES_SECONDS, 0.85)))
+    file = copied(template(*chance.choices(APPROVERS, (7, 3)), *chance.choices(EXPIRES_SECONDS, (75, 25))))
     gc.disable()
     with chance_from(Random(f"ids {seed}")), _logging_to(record):
-        stage = Stage(chance, record, file, is_served, planted)
+        stage = Stage(chance, record, file, is_served, planted, _drawn(chance, _SCENES), _drawn(chance, _SWEEP_SECONDS))
         try:
             stage.in_the_world("world", _live(stage))
             stage.model.ended()
@@ -110,8 +114,8 @@ def _simulate(seed: int, planted: Planted, *, keeps_lines: bool) -> Run:
     return Run(record, steps, ends)
 
 
-def _of(chance: Random, pair: tuple[int, int], first: float) -> tuple[int]:
-    return (pair[0] if chance.random() < first else pair[1],)
+def _drawn(chance: Random, weights: dict[T, int]) -> T:
+    return chance.choices(list(weights), list(weights.values()))[0]
 
 
 async def _live(stage: Stage) -> None:
@@ -119,14 +123,16 @@ async def _live(stage: Stage) -> None:
     for _ in range(stage.chance.choice((1, 2, 2, 3)) if stage.is_served else 1):
         stage.start()
     chaos = stage.loop.start(stage.loop.process("chaos"), stage.chaos())
-    story = Story(stage, "one")
-    await story.tell()
+    stories = [Story(stage, each) for each in stage.services]
+    if stage.chances.strikes(Fault.RIVAL, "people"):
+        stories.append(Story(stage, stage.services[0], "cy"))
+    await asyncio.gather(*(each.tell() for each in stories))
     stage.heal()
     await chaos
     await release(stage)
     until = stage.loop.time() + _MOST_SECONDS
     while stage.loop.time() < until and not stage.is_at_rest():
-        await story.nudge()
+        await asyncio.gather(*(each.nudge() for each in stories))
     await asyncio.sleep(_LATEST_SECONDS)
 
 

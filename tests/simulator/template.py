@@ -1,4 +1,4 @@
-"""What every simulated world begins with: an empty installation with some people and one service, made once."""
+"""What every simulated world begins with: an empty installation with some people and three services, made once."""
 
 import asyncio
 import os
@@ -11,33 +11,42 @@ from random import Random
 
 from app.core.policy import Policy, Role
 from app.core.registry import Registry, difference
-from app.core.service import JsonCheck
+from app.core.service import JsonCheck, Service
 from app.store import people, services
 from app.store.engine import Database, open_database
 from tests.fakes.clock import FakeClock
-from tests.fakes.host import FakeHost
 from tests.fakes.hosts import FakeHosts
+from tests.simulator.hosts import BY_HAND_PATH, BY_HAND_PORT, WatchedHost
 from tests.simulator.store import chance_from
 
 START = 1_770_000_000.0
 PATH = "/opt/pypnm-gui-lab"
+# Where two have to say yes, the host's runs need certificates.
 APPROVERS, EXPIRES_SECONDS = (1, 2), (900, 60)
+_API = "lab:pypnm-api"
 PEOPLE = ("ada", "bo", "cy")
 _FIXED = '{"tftp": {"server": "172.22.147.18"}}'
 _CHECK = JsonCheck("http://127.0.0.1:5050/api/constellation", "tftp.server", "172.22.147.18")
 _ALL = frozenset({Role.REQUESTER, Role.APPROVER, Role.EDITOR})
 
 
-def build(hosts: FakeHosts, alpha: FakeHost) -> FakeHost:
-    """Set up the host: a service that has run for ten minutes, whose fix was pulled a minute ago."""
+def build(hosts: FakeHosts, alpha: WatchedHost) -> WatchedHost:
+    """Set up the host: services that have run for ten minutes, and the fix of one, which was pulled a minute ago."""
     hosts.hosts[alpha.name] = alpha
     hosts.clock.off = -660.0  # type: ignore[attr-defined]
     alpha.reboot()
-    alpha.supervise()
+    start(alpha)
     hosts.clock.off = -60.0  # type: ignore[attr-defined]
     alpha.pull(PATH, _FIXED)
     hosts.clock.off = 0.0  # type: ignore[attr-defined]
     return alpha
+
+
+def start(alpha: WatchedHost) -> None:
+    """Start what runs on the host: two programs of its supervisord, and one that a person starts by hand."""
+    alpha.supervise()
+    alpha.supervise(_API, path="/opt/pypnm-api", port=8000)
+    alpha.start_by_hand()
 
 
 @cache
@@ -99,11 +108,25 @@ async def _make(url: str, approvers: int, expires_seconds: int) -> None:
 
 
 async def _register(db: Database, approvers: int, expires_seconds: int) -> None:
-    alpha = FakeHost("alpha", FakeClock(START - 1000.0))
-    alpha.supervise()
+    alpha = WatchedHost("alpha", FakeClock(START - 1000.0), certificates=approvers > 1)
+    start(alpha)
     policy = Policy(
         environment="production", approvers=approvers, groups=("lab-team",), expires_seconds=expires_seconds
     )
-    service = replace(alpha.claim(), settle_seconds=1.0, checks=(_CHECK,))
-    change = difference(Registry(), Registry((alpha.host,), (service,), (policy,)))
+    claims = (
+        replace(alpha.claim(), settle_seconds=1.0, checks=(_CHECK,)),
+        replace(alpha.claim(_API, "pypnm-api"), settle_seconds=1.0),
+        Service(
+            "tftp",
+            "alpha",
+            "lab-team",
+            "manual",
+            "tftp-by-hand",
+            user="rbron",
+            path=BY_HAND_PATH,
+            ports=(BY_HAND_PORT,),
+            settle_seconds=1.0,
+        ),
+    )
+    change = difference(Registry(), Registry((alpha.host,), claims, (policy,)))
     await services.apply(db, change, by="setup", at=START - 999.0, event_id="registry", base_revision=0)

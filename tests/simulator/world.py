@@ -5,31 +5,39 @@ It starts and ends processes and hosts; what people do there is in ``people``, a
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
 from app.core.errors import AskfirstError
 from app.core.lifecycle import ENDED
-from app.core.registry import Registry
+from app.flow.limits import Probes
 from app.flow.ports import Limits, News
 from app.flow.ports import World as Flow
 from app.flow.replica import DRAIN_SECONDS
+from app.flow.sweep import Sweep
 from app.flow.worker import Worker
 from app.store import leases
-from tests.fakes.host import FakeHost
 from tests.fakes.hosts import FakeHosts
+from tests.simulator.clock import SimulatedClock
 from tests.simulator.driver import Server
 from tests.simulator.faults import OF_A_PROCESS, Chances, Fault, Record
-from tests.simulator.hosts import Line, SimulatedClock, SimulatedHosts, WatchedHost
+from tests.simulator.hosts import Line, SimulatedHosts, WatchedHost
 from tests.simulator.loop import Life, Loop, Process
-from tests.simulator.model import Model
+from tests.simulator.model import SETUP, Model
+from tests.simulator.standing import LEASE_SECONDS, Standing
 from tests.simulator.store import SERVERS, database
 from tests.simulator.template import START, build
 
 T = TypeVar("T")
-_LIMITS = Limits(settle_timeout_seconds=20.0, run_timeout_seconds=30.0)
+_LIMITS = Limits(
+    settle_timeout_seconds=20.0,
+    run_timeout_seconds=30.0,
+    by_hand_seconds=20.0,
+    lease_seconds=LEASE_SECONDS,
+    probe_timeout_seconds=5.0,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +46,18 @@ class Planted:
 
     worker: type[Worker] = Worker
     hosts: type[SimulatedHosts] = SimulatedHosts
+    sweep: type[Sweep] = Sweep
 
 
 @dataclass(eq=False, repr=False)
 class Replica:
-    """One process of Askfirst: a worker, and the world that people reach through it."""
+    """One process of Askfirst: a worker, a sweep beside it, and the world that people reach through it."""
 
     process: Process
     clock: SimulatedClock
     world: Flow
     worker: Worker
+    turns: Probes = field(default_factory=Probes)
     is_draining: bool = False
 
     @property
@@ -57,20 +67,25 @@ class Replica:
 
 @dataclass(eq=False, repr=False)
 class Stage:
-    """The world. ``replicas`` are those that were started, dead ones too."""
+    """The world. ``services`` are those that somebody asks for; without ``sweep_seconds`` nobody sweeps.
+
+    ``replicas`` are those that were started, dead ones too.
+    """
 
     chance: Random
     record: Record
     file: Path
     is_served: bool
     planted: Planted
+    services: tuple[str, ...] = ("pypnm-gui",)
+    sweep_seconds: float = 0.0
     chances: Chances = field(init=False)
     loop: Loop = field(init=False)
     server: Server = field(init=False)
     model: Model = field(init=False)
     hosts: FakeHosts = field(init=False)
     line: Line = field(init=False)
-    alpha: FakeHost = field(init=False)
+    alpha: WatchedHost = field(init=False)
     replicas: list[Replica] = field(default_factory=list)
     _started: int = 0
 
@@ -79,16 +94,14 @@ class Stage:
         self.record.now = self.loop.time
         self.chances = Chances(self.chance, self.record, is_served=self.is_served)
         self.server = SERVERS[0] = Server(self.loop, self.chances, self.file, self.is_served, START, self._committed)
-        self.model = Model(self.server.raw(is_reader=True), self.record, self.is_served)
-        self.model.committed("setup")
+        standing = Standing(self.server.raw(is_reader=True), self.server.now, self.is_served)
+        self.model = Model(standing.raw, self.record, standing)
+        self.model.committed(SETUP)
         clock = SimulatedClock(self.loop, START)
         self.hosts = FakeHosts(clock)
         self.alpha = build(self.hosts, WatchedHost("alpha", clock))
-        self.alpha.model = self.model  # type: ignore[attr-defined]
+        self.alpha.model = self.model
         self.line = Line(self.loop, self.chances, self.model, self.hosts)
-
-    def registry(self) -> Registry:
-        return Registry((self.alpha.host,), (self.alpha.claim(),), ())
 
     # Processes.
 
@@ -98,9 +111,9 @@ class Stage:
         name = f"w{self._started}"
         process = self.loop.process(name)
         process.fuse = self.chances.turns_until(*OF_A_PROCESS)
-        clock = SimulatedClock(self.loop, START)
+        clock = self.model.standing.clocks[name] = SimulatedClock(self.loop, START)
         db = database(self.model, is_served=self.is_served)
-        world = Flow(db, self.planted.hosts(self.line), clock, News(), limits=_LIMITS, worker=name)
+        world = Flow(db, self.planted.hosts(self.line, clock), clock, News(), limits=_LIMITS, worker=name)
         replica = Replica(process, clock, world, self.planted.worker(world))
         self.replicas.append(replica)
         self.record.note(name, "starts")
@@ -115,12 +128,19 @@ class Stage:
         except AskfirstError:
             self.kill(replica)
             return
+        if self.sweep_seconds:
+            self.loop.start(replica.process, self._sweep(replica), name="sweep")
         try:
             await replica.worker.run()
         except Exception as error:  # noqa: BLE001 - whatever it is, a worker must not end by itself
             self.record.breaks("a worker goes on", f"{type(error).__name__}: {error}")
         if not replica.process.is_dead and not replica.is_draining:
             self.record.breaks("a worker goes on", "it ended")
+
+    async def _sweep(self, replica: Replica) -> None:
+        """Sweep beside the worker, by the turns of the people who look through this process."""
+        limits = replace(replica.world.limits, sweep_every_seconds=self.sweep_seconds)
+        await self.planted.sweep(replace(replica.world, limits=limits), replica.turns).run()
 
     def up(self) -> list[Replica]:
         return [each for each in self.replicas if each.is_up]
@@ -147,10 +167,14 @@ class Stage:
     async def _drain(self, replica: Replica) -> None:
         """Begin nothing new, let the steps under way end for a while, cut off the rest, and be gone."""
         replica.worker.stop()
-        working = next(each for each in replica.process.tasks if each.get_name() == "worker")
-        await asyncio.wait({working}, timeout=DRAIN_SECONDS)
-        working.cancel()
-        await asyncio.wait({working})
+        working = {each for each in replica.process.tasks if each.get_name() in {"worker", "sweep"}}
+        for each in working:
+            if each.get_name() == "sweep":
+                each.cancel()
+        await asyncio.wait(working, timeout=DRAIN_SECONDS)
+        for each in working:
+            each.cancel()
+        await asyncio.wait(working)
         replica.process.life = Life.KILLED
         self.server.forget(replica.process)
         self._replace()
@@ -198,13 +222,22 @@ class Stage:
             case Fault.REBOOT:
                 self.alpha.reboot()
             case Fault.REPLACED:
-                self.alpha.replace("lab:pypnm-gui")
+                self._another(self.chance.choice(self.services))
             case Fault.CLOCK:
                 self._jump()
 
+    def _another(self, service: str) -> None:
+        """Put another process in the place of a service's."""
+        if service == "tftp":
+            self.alpha.stop_by_hand()
+            self.alpha.start_by_hand()
+        else:
+            self.alpha.replace(f"lab:{service}")
+
     def _jump(self) -> None:
         if up := self.up():
-            self.chance.choice(up).clock.off += self.chance.choice((-3600.0, -120.0, -5.0, 5.0, 120.0, 3600.0))
+            clock = self.chance.choice(up).clock
+            clock.set(clock.off + self.chance.choice((-3600.0, -120.0, -5.0, 5.0, 120.0, 3600.0)))
 
     async def chaos(self) -> None:
         """Let things happen until the world is healed."""
@@ -212,9 +245,9 @@ class Stage:
             await asyncio.sleep(self.chance.uniform(0.0, 2.0))
             self.befall()
 
-    def is_frozen(self) -> bool:
-        """Whether a freeze holds."""
-        return self.model.raw.execute("SELECT 1 FROM freezes").fetchone() is not None
+    def frozen(self) -> list[str]:
+        """Return the scopes that are frozen."""
+        return [scope for (scope,) in self.model.raw.execute("SELECT scope FROM freezes ORDER BY scope").fetchall()]
 
     def is_at_rest(self) -> bool:
         """Whether every request has ended."""
@@ -227,7 +260,7 @@ class Stage:
         self.server.come_back()
         self.hosts.down.clear()
         for replica in self.replicas:
-            replica.clock.off = 0.0
+            replica.clock.set(0.0)
             self._go_on(replica)
             replica.process.fuse = -1
         if not self.up():
