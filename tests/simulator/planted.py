@@ -20,7 +20,7 @@ from app.flow.ports import World
 from app.flow.prove import place
 from app.flow.sweep import Due, Sweep
 from app.flow.worker import Worker
-from app.store import freezes, leases, requests, services, sweeps
+from app.store import freezes, requests, services, sweeps
 from app.store.leases import Lease
 from app.store.sweeps import Swept
 from tests.simulator.hosts import SimulatedHosts
@@ -153,10 +153,9 @@ class SweepsUnleased(Sweep):
 
 
 async def _is_held(world: World, request: Request) -> bool:
-    """Whether a request may not run now, by a freeze or by any clock."""
-    now = world.clock.now()
+    """Whether a request may not run now, by a freeze or by the clock that counts."""
     is_frozen = freezes.sentence(await freezes.current(world.db), request.host, request.environment) is not None
-    return is_frozen or request.not_after <= max(now, await leases.clock(world.db, now))
+    return is_frozen or request.not_after <= await world.time()
 
 
 def _start(world: World, request: Request) -> RunStarted:

@@ -1,0 +1,69 @@
+"""What comes at the last moment, in a world without faults in which one thing is slow."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from app.core.lifecycle import Request, State
+from app.flow.ports import World
+from app.flow.worker import Worker
+from app.store.log import Tx
+from tests.simulator.faults import Fault, Record
+from tests.simulator.people import Story
+from tests.simulator.planted import LooksOnce
+from tests.simulator.store import chance_from
+from tests.simulator.template import START, copied, template
+from tests.simulator.world import Planted, Stage
+
+
+class StartsSlowly(Worker):
+    """Its clock is a minute late, and the commit of a start takes until the request's time is over."""
+
+    async def _step(self, world: World, request: Request) -> Request:
+        if request.state is State.APPROVED:
+            world.clock.set(-60.0)  # type: ignore[attr-defined]
+            world = replace(world, db=replace(world.db, guard=_until(request.not_after)))
+        return await super()._step(world, request)
+
+
+def _until(at: float) -> Callable[[Tx], Awaitable[None]]:
+    async def guard(_: Tx) -> None:
+        await asyncio.sleep(max(0.0, at + 0.1 - START - asyncio.get_running_loop().time()))
+
+    return guard
+
+
+class StartsSlowlyAndLooksOnce(StartsSlowly, LooksOnce):
+    """The same, without a second look."""
+
+
+@pytest.mark.law(9)
+@pytest.mark.threat("B8")
+def test_what_is_over_by_the_server_s_clock_once_its_start_is_written_is_not_sent() -> None:
+    stage, request = lived(StartsSlowly)
+    assert (stage.record.broken, stage.model.sent.total(), request.state) == ([], 0, State.NOT_RUN)
+    assert request.outcome == "It expired the moment before the run."
+
+
+def test_a_missing_second_look_at_the_clock_is_found() -> None:
+    stage, _ = lived(StartsSlowlyAndLooksOnce)
+    assert stage.record.broken == ["what is over is not sent: by w1"]
+
+
+def lived(worker: type[Worker]) -> tuple[Stage, Request]:
+    """Let a request be approved at the last moment."""
+    stage = Stage(Random(1), Record(), copied(template(1, 60)), True, Planted(worker=worker))
+    stage.chances.rates = {Fault.LAST_MOMENT: 1.0}
+    with chance_from(Random(2)):
+        stage.in_the_world("world", _live(stage))
+    stage.close()
+    (told,) = stage.model.told.values()
+    return stage, told.request
+
+
+async def _live(stage: Stage) -> None:
+    stage.start()
+    await Story(stage, "pypnm-gui").tell()
