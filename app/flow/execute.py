@@ -64,12 +64,6 @@ async def _called_back(world: World, request: Request, registry: Registry) -> Re
     return await watch.gone_stale(world, request, registry)
 
 
-async def _is_over(world: World, request: Request) -> bool:
-    """Whether its time is over. A replica whose clock is late must not run what has ended by everybody else's."""
-    now = world.clock.now()
-    return request.not_after <= max(now, await leases.clock(world.db, now))
-
-
 async def _claim(world: World, request: Request) -> Request:
     """Commit RunStarted. Of all workers exactly one gets past this line."""
     event = RunStarted(**stamp(world.clock.now()), digest=request.digest, worker=world.worker)

@@ -13,6 +13,7 @@ from app.core.errors import AskfirstError
 from app.core.lifecycle import ASKING, Request, State
 from app.core.policy import Attempt, Person, Role, Via
 from app.flow import ask, by_hand, decide, freeze, prove
+from app.flow.named import service_named
 from app.store import services
 from tests.simulator.faults import Fault
 from tests.simulator.template import EXPIRES_SECONDS, PEOPLE, START
@@ -235,7 +236,7 @@ async def click(stage: Stage, who: str, what: str, deed: Callable[[Replica], Awa
 async def _look(at: Replica, service: str) -> None:
     registry = await services.registry(at.world.db)
     async with at.turns.turn("alpha", "bo"):
-        seen = await prove.look(at.world, registry, ask.named(registry, service))
+        seen = await prove.look(at.world, registry, service_named(registry, service))
     await prove.remember(at.world, seen)
 
 

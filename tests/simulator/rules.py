@@ -6,7 +6,7 @@ Each rule says what the flow promises and no more, since what lies between a loo
 - A run or a hand-over is begun under a lease, and by a look that came after that was taken: nothing that was frozen or
   over by then, by the database's clock, is begun.
 - Of what was begun no byte is sent where a freeze has held since before its start was committed, or where its time was
-  over by then, by the clock that counts: the database's, or with a file the sender's. There was a second look after that.
+  over by then, by the clock that counts: the database's, with a file the sender's. There was a second look after that.
 - A request expires when its time has come by that clock, whatever another one says; and it goes stale where something
   has changed on the host since it was asked for.
 - By hand nothing is sent. A success there is another process than before; what was restarted has not been not run; and
