@@ -29,7 +29,7 @@ from app.ssh.gate import SshHosts
 from app.ssh.keys import ensure_key
 from app.ssh.signer import SocketSigner
 from app.ssh.vault import Place, VaultSigner
-from app.store.engine import lock_for_serving, open_database, require_made
+from app.store.engine import open_database, require_made
 from app.web.health import router as health_router
 from app.web.setup import install as install_pages
 
@@ -124,19 +124,21 @@ def _certificates(settings: Settings) -> Certificates | None:
 
 
 def create_app(wiring: Wiring | None = None) -> FastAPI:
-    """Build the web application; its lifespan holds the world and, unless the role says otherwise, the worker."""
+    """Build the web application; its lifespan holds the world and, unless the role says otherwise, the worker.
+
+    Whoever runs it holds the server's place at the database, from before it is built: see ``lock_for_serving``.
+    """
     wiring = wiring or Wiring()
     settings = wiring.settings
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with lock_for_serving(settings.database_url):
-            anchor = (settings.anchor_file, settings.anchor_every)
-            async with wiring.open_world(make=True, upgrade=True) as world, anchored(world, *anchor):
-                app.state.world = world
-                async with replica(world, settings.database_url, works=settings.role != "web") as worker:
-                    app.state.worker = worker
-                    yield
+        anchor = (settings.anchor_file, settings.anchor_every)
+        async with wiring.open_world(make=True, upgrade=True) as world, anchored(world, *anchor):
+            app.state.world = world
+            async with replica(world, settings.database_url, works=settings.role != "web") as worker:
+                app.state.worker = worker
+                yield
 
     app = FastAPI(
         title="Askfirst",

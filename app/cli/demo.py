@@ -26,6 +26,7 @@ from app.core.errors import Refused
 from app.core.service import PATH
 from app.settings import Settings
 from app.ssh.keys import ensure_key
+from app.store.engine import lock_for_serving
 from app.store.verify import Report
 from app.store.verify import verify as verify_log
 
@@ -65,7 +66,8 @@ async def _demo(wiring: Wiring, *, replay: bool) -> bool:
             async with fleet.up(root / "alpha", settings.ssh_key.with_suffix(".pub")) as machine:
                 async with wiring.open_world(settings, make=True) as world:
                     cast = await prepare(world, machine)
-                return await _served(wiring, settings, door, machine, cast, replay=replay)
+                with lock_for_serving(settings.database_url):
+                    return await _served(wiring, settings, door, machine, cast, replay=replay)
     finally:
         await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
 

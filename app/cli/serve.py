@@ -40,29 +40,33 @@ def serve(
         os.environ["ASKFIRST_ROLE"] = role
     wiring: Wiring = context.obj
 
-    async def prepare() -> str | None:
+    async def run() -> None:
         settings = wiring.settings
         refuse_open_secrets(settings)
+        # From here to the end: whoever comes second hears of it now, and not when half of it is up.
         with lock_for_serving(settings.database_url):
-            async with wiring.open_world(make=True, upgrade=True) as world:
-                anchor = Anchor(settings.anchor_file)
-                await anchor.check(world.db)
-                if bare := await anchor.begins_anew(world.db):
-                    show([Line(bare, "wait"), BEGUN])
-                # A new link ends the one before, which a server with pages may have shown: none is made by a worker,
-                # nor by a server that then finds its port taken.
-                with listening(settings.listen):
-                    return None if settings.role == "worker" else await setup_link(world, settings.base_url)
+            await _prepare(wiring)
+            with listening(settings.listen) as socket:
+                show([f"Askfirst serves {settings.base_url} (listening on {settings.listen})."])
+                await server(trusted=settings.trusted_proxies).serve(sockets=[socket])
 
-    async def run() -> None:
-        address = wiring.settings.listen
-        with listening(address) as socket:
-            show([f"Askfirst serves {wiring.settings.base_url} (listening on {address})."])
-            await server(trusted=wiring.settings.trusted_proxies).serve(sockets=[socket])
-
-    if link := attempt(prepare):
-        show([f"Set up the first person here, once: {link}"])
     attempt(run)
+
+
+async def _prepare(wiring: Wiring) -> None:
+    """Bring the database to this version, hold its log against the anchor, and show the link for the first person."""
+    settings = wiring.settings
+    async with wiring.open_world(make=True, upgrade=True) as world:
+        anchor = Anchor(settings.anchor_file)
+        await anchor.check(world.db)
+        if bare := await anchor.begins_anew(world.db):
+            show([Line(bare, "wait"), BEGUN])
+        # A new link ends the one before, which a server with pages may have shown: none is made by a worker, nor by a
+        # server that then finds its port taken.
+        with listening(settings.listen):
+            link = None if settings.role == "worker" else await setup_link(world, settings.base_url)
+    if link:
+        show([f"Set up the first person here, once: {link}"])
 
 
 def server(*, is_quiet: bool = False, trusted: str = "") -> uvicorn.Server:

@@ -124,6 +124,39 @@ def test_only_one_server_serves_a_database_and_the_second_is_told_in_words(askfi
     assert served.process.poll() is None
 
 
+def test_the_database_is_the_first_server_s_from_before_its_link_is_shown(askfirst: Command) -> None:
+    """It stands still between the two halves of its start; the second one ends in words, and the first goes on."""
+    with listening("127.0.0.1:0") as door:
+        address = f"127.0.0.1:{door.getsockname()[1]}"
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **askfirst.environment}
+    first = subprocess.Popen(
+        [*RUN, "serve"],
+        cwd=askfirst.folder,
+        env={**environment, "ASKFIRST_LISTEN": address},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with first:
+        assert first.stdout
+        try:
+            while "Set up the first person" not in first.stdout.readline():
+                assert first.poll() is None
+            first.send_signal(signal.SIGSTOP)
+            second = askfirst.process("serve", ASKFIRST_LISTEN="127.0.0.1:0")
+            first.send_signal(signal.SIGCONT)
+            while "startup complete" not in first.stdout.readline():
+                assert first.poll() is None
+        finally:
+            first.send_signal(signal.SIGCONT)
+            first.terminate()
+    assert (second.returncode, second.stdout) == (1, "")
+    assert second.stderr.splitlines() == [
+        f"Another server uses this database already, as process {first.pid}.",
+        "Stop it first. Commands such as `askfirst request` may run beside it.",
+    ]
+
+
 def test_a_port_that_is_taken_is_told_in_words(askfirst: Command) -> None:
     with listening("127.0.0.1:0") as door:
         address = f"127.0.0.1:{door.getsockname()[1]}"
