@@ -77,9 +77,9 @@ class Standing:
         return before != self._swept
 
     def holds(self, worker: str, subject: str) -> bool:
-        """Whether a worker holds a lease now."""
+        """Whether a lease is a worker's, and nobody has taken it since; it may run out before the commit."""
         row = self.raw.execute(_LEASE, (subject,)).fetchone()
-        return row is not None and row[1] == worker and (row[3] > self.true() if self.is_served else row[3] > 0)
+        return row is not None and row[1] == worker and row[3] > 0
 
     def is_stopped(self, request: Request, moment: int) -> bool:
         """Whether a freeze that binds a request holds, and has ever since before a moment."""
