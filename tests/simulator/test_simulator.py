@@ -37,7 +37,6 @@ PLANTED = {
     "no lease": (Planted(worker=ClaimsByReading), "a run is begun under a lease", 0),
     "no second look at a freeze": (Planted(worker=LooksOnce), "what is frozen is not sent", 0),
     "no first look at a freeze": (Planted(worker=LooksTooLate), "what is frozen is not begun", 17),
-    "no first look at the clock": (Planted(worker=LooksTooLate), "what is over is not begun", 153),
     "expired too early": (Planted(worker=ExpiresEarly), "an expired end is true", 26),
     "silence taken for a change": (Planted(worker=TakesSilenceForAChange), "a stale end is true", 1),
     "a word taken for a proof": (Planted(worker=TakesTheWord), "a success by hand is another process", 14),
