@@ -10,21 +10,32 @@ from app.core.errors import Refused
 from app.core.events import HandedOver, RunEnded, RunRefused
 from app.core.lifecycle import Request, State
 from app.core.policy import Person, Role
-from app.core.verdict import NOT_SEEN
+from app.core.verdict import NOT_SEEN, Code
 from app.flow import evidence as proof
 from app.flow.ids import stamp
 from app.flow.ports import World
 from app.flow.prove import look
+from app.flow.recheck import recheck
 from app.flow.record import record
 from app.managers import MANAGERS
-from app.store import requests, services
+from app.store import freezes, proofs, requests, services
 
 
 async def hand_over(world: World, request: Request) -> Request:
-    """Ask the person named to restart it, until a time."""
+    """Ask the person named to restart it, until a time.
+
+    As before a run the host is looked at once more, and what is not the same is stale. Where it cannot be seen now, the
+    request stays as it is; what was frozen before the hand-over was written ends by what the host shows.
+    """
+    request = await recheck(world, request)
+    if request.state is not State.APPROVED or not await _is_proved(world, request):
+        return request
     until = await world.time() + world.limits.by_hand_seconds
     event = HandedOver(**stamp(world.clock.now()), digest=request.digest, to=request.requester, until=until)
-    return await record(world, request, event)
+    request = await record(world, request, event)
+    if freezes.sentence(await freezes.current(world.db), request.host, request.environment):
+        return await find_out(world, request, "A freeze was set the moment before it was handed over")
+    return request
 
 
 async def say_done(world: World, who: Person, request_id: str) -> Request:
@@ -71,6 +82,12 @@ async def find_out(world: World, request: Request, because: str) -> Request:
         return await record(world, request, RunRefused(**stamp(world.clock.now()), why=why))
     event = RunEnded(**stamp(world.clock.now()), exit_status=None, how="time ran out", output_text="")
     return await record(world, request, event)
+
+
+async def _is_proved(world: World, request: Request) -> bool:
+    """Whether the last look at the service saw it, and proved it."""
+    last = await proofs.proof(world.db, request.service)
+    return last is not None and last.verdict == Code.VERIFIED
 
 
 async def _runs_on(world: World, request: Request) -> bool:

@@ -43,14 +43,19 @@ async def durability(db: Database) -> Diagnosis:
 
 
 async def clock(db: Database) -> Diagnosis:
-    """Say whether this machine's clock is behind the log."""
+    """Say whether this machine's clock is the database's, and not behind the log."""
+    now = time.time()
+    off = now - await db.clock(now)
+    if abs(off) > _SKEW_SECONDS:
+        seen = f"this machine's clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the database's"
+        return Diagnosis(False, seen, "Set the clock that is wrong: of what is over by one of them nothing runs.")
     newest = (await history.page(db, history.Filter(), limit=1)).rows
     if not newest:
         return Diagnosis(True, "no event yet to compare it with")
     ahead = newest[0].at - time.time()
     if ahead > _SKEW_SECONDS:
         return Diagnosis(False, f"the last event is {ahead:.0f} s in the future", "Set this machine's clock.")
-    return Diagnosis(True, "not before the last event")
+    return Diagnosis(True, "the database's, and not before the last event")
 
 
 async def anchor(db: Database, settings: Settings) -> Diagnosis:

@@ -8,7 +8,7 @@ import httpx
 from tests.integration.cli.conftest import Command
 from tests.integration.cli.test_serve import serving
 from tests.integration.cluster import Cluster
-from tests.integration.databases import disarmed
+from tests.integration.databases import disarmed, set_clock
 
 CY = ("user", "add", "Cy", "--email", "cy@example.org", "--role", "requester")
 
@@ -78,3 +78,15 @@ def test_the_script_of_the_roles_takes_no_name_that_says_more_than_a_name(askfir
     assert "CREATE DATABASE ops OWNER" in askfirst.json("db", "roles", "--database", "ops")["sql"]
     for name in ("a b", "x; DROP ROLE postgres", "", "Ops", "a" * 64):
         assert askfirst("db", "roles", "--database", name).exit_code == 1
+
+
+def test_a_machine_whose_clock_is_not_the_server_s_is_found(people: Command, ruled: Cluster) -> None:
+    """What is over by one of the two is not run by that machine: this is what the engineer who wonders why is told."""
+    url = ruled.url("ruled")
+    people("db", "upgrade", ASKFIRST_DATABASE_URL=url)
+    assert found(people, url)["clock"][0] is True
+    for off, side in (("-", "ahead of"), ("+", "behind")):
+        set_clock(url, f"pg_catalog.clock_timestamp() {off} interval '2 hours'")
+        holds, seen = found(people, url)["clock"]
+        assert holds is False
+        assert re.fullmatch(rf"this machine's clock is 7\d\d\d s {side} the database's", seen)

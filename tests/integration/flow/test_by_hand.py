@@ -1,30 +1,88 @@
 """Manual services: a person restarts between two proofs, and a word that it is done is no proof."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from app.core.errors import Refused
+from app.core.facts import Facts
 from app.core.lifecycle import Request, State
 from app.core.policy import Role
-from app.flow import by_hand, evidence
+from app.flow import by_hand, evidence, freeze
+from app.flow.worker import Worker
 from app.store import requests
+from tests.fakes.hosts import FakeHosts
 from tests.integration.flow.conftest import Stage
 
 
 @pytest.fixture
-async def handed(stage: Stage) -> Request:
-    """A manual service's request, handed over to ada."""
+async def approved(stage: Stage) -> Request:
+    """A manual service's request, approved."""
     stage.alpha.by_hand(5051)
     claim = replace(stage.alpha.claim(), manager="manual", unit="rbron-by-hand", ports=(5051,))
     await stage.register(claim)
-    return await stage.run(await stage.waiting())
+    return await stage.approve(await stage.waiting())
+
+
+@pytest.fixture
+async def handed(stage: Stage, approved: Request) -> Request:
+    """The same, handed over to ada."""
+    return await stage.work(approved)
 
 
 def pid(stage: Stage) -> int:
     process = stage.alpha.holder(5051)
     assert process is not None
     return process.pid
+
+
+@pytest.mark.law(5)
+async def test_what_was_replaced_after_the_yes_is_stale_and_handed_to_nobody(stage: Stage, approved: Request) -> None:
+    stage.alpha.kill(pid(stage))
+    stage.alpha.by_hand(5051)
+    assert (await stage.work(approved)).state is State.STALE
+
+
+@pytest.mark.law(1)
+async def test_a_host_that_cannot_be_seen_after_the_yes_is_waited_for(stage: Stage, approved: Request) -> None:
+    stage.hosts.down.add("alpha")
+    assert (await stage.work(approved)).state is State.APPROVED
+    stage.hosts.down.clear()
+    stage.clock.advance(5)
+    assert (await stage.work(approved)).state is State.RUNNING
+
+
+class Freezing(FakeHosts):
+    """Hosts that take so long to look at that somebody freezes everything meanwhile."""
+
+    freeze: Callable[[], Awaitable[object]]
+
+    async def probe(self, *args: Any, **more: Any) -> Facts:
+        seen = await super().probe(*args, **more)
+        await self.freeze()
+        return seen
+
+
+async def test_a_freeze_that_came_before_the_hand_over_ends_it_by_what_the_host_shows(
+    stage: Stage, approved: Request
+) -> None:
+    hosts = Freezing(stage.hosts.clock, stage.hosts.hosts)
+    hosts.freeze = once(lambda: freeze.freeze(stage.world, stage.who["cy"], "all", "An incident."))
+    after = await stage.work(approved, Worker(replace(stage.world, hosts=hosts)))
+    assert after.state is State.NOT_RUN
+    assert after.outcome == "A freeze was set the moment before it was handed over, and what ran before still runs."
+
+
+def once(deed: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
+    left = [deed]
+
+    async def do() -> None:
+        if left:
+            await left.pop()()
+
+    return do
 
 
 async def test_it_is_handed_to_whoever_asked_with_a_time_and_proved_once_that_person_says_so(
