@@ -45,10 +45,10 @@ function settle(pid) {
     if (is_probe) need(parent[pid])
 }
 
-# What stands in further files, by one shell: uid, whether it is a container's, control group, arguments, where links lead, whose the
-# executables are and whether they still have a name, and, for a probe, which mapped code was replaced. Each line is
-# told by its beginning, which no process can choose: GNU's `ls -b` escapes every hostile byte, busybox's prints '?' for
-# them. It is called again for what came later.
+# What stands in further files, by one shell: uid, whether it is a container's, control group, arguments, where links
+# lead, whose the executables are and whether they still have a name, and, for a probe, which mapped code was
+# replaced. Each line is told by its beginning, which no process can choose: GNU's `ls -b` escapes every hostile byte,
+# busybox's prints '?' for them. It is called again for what came later.
 function read_files(    pid, facts, arguments, links, executables, maps, command, line, tries, is_whole) {
     links_read = 0
     for (; filed < presents; ) {
