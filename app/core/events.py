@@ -168,7 +168,7 @@ class RunEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRefused(Event):
-    """The gate or the connection refused before the warrant was spent for a run, or by hand nobody restarted it.
+    """The gate or the connection refused before the warrant was spent for a run, or what was to be restarted runs on.
 
     Nothing was run.
     """
@@ -202,7 +202,10 @@ class Restored(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenUp(Event):
-    """An admin ends the search for what a run did: its host cannot be asked any more."""
+    """The search for what a run did is ended: by an admin, whose host cannot be asked any more, or by Askfirst itself.
+
+    That is where a person may have restarted it by hand, of which no host keeps a record.
+    """
 
     type: ClassVar[str] = "given_up"
     reason_text: str

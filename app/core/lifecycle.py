@@ -45,6 +45,8 @@ RESTING = frozenset({State.WAITING, State.APPROVED})
 GROWING = frozenset({State.RUNNING, State.UNKNOWN})
 # The two ends of a run that was settled, by a proof taken after it.
 SETTLED = frozenset({State.SUCCEEDED, State.FAILED})
+# The command has ended, or was cut off.
+RAN = SETTLED | {State.SETTLING}
 # How strong a yes is: a click, or a signature that anybody can check.
 CLICK = "click"
 SIGNED = frozenset({"passkey", "key"})

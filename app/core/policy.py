@@ -240,18 +240,14 @@ def approval_refusal(
     now: float,
     frozen: str | None,
     step_up_seconds: float,
-    is_over: bool = False,
 ) -> Refused | None:
-    """The guard: say why this yes does not count, or None where it does. ``frozen`` is the freeze's own sentence.
-
-    ``is_over`` says that its time ran out by a clock that counts more than ``now``.
-    """
+    """The guard: say why this yes does not count, or None where it does. ``frozen`` is the freeze's own sentence."""
     again = "Open the request again: it shows what holds now."
     if attempt.via not in {Via.SESSION, Via.SIGNATURE}:
         return _no("token", "A token cannot approve; only a human can.", "A person opens the request's page.")
     if request.state is not State.WAITING or request.warrant is None:
         return Conflict(f"This request is {request.state}, not waiting.", code="not_waiting", next_step=again)
-    if is_over or request.not_after <= now:
+    if request.not_after <= now:
         return Conflict("This request has expired.", code="expired", next_step="Ask for a new one.")
     if frozen:
         return _no("frozen", frozen, "Wait until the freeze is released, then approve.")

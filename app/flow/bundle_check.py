@@ -26,7 +26,7 @@ from app.core.commitment import Text
 from app.core.display import visible
 from app.core.errors import AskfirstError, NotFound, Refused
 from app.core.events import epoch, event_of
-from app.core.lifecycle import CLICK, Approval, Request
+from app.core.lifecycle import CLICK, RAN, Approval, Request
 from app.core.policy import Kind
 from app.core.sshsig import NAMESPACE
 from app.core.warrant import digest_of
@@ -186,6 +186,9 @@ def _warrant(report: Report, request: Request, texts: Mapping[str, str]) -> None
 def _yeses(
     report: Report, request: Request, texts: Mapping[str, str], keys: Sequence[LogRow], mails: Mapping[str, str]
 ) -> None:
+    if request.state in RAN and len(request.approvals) < max(request.approvers, 1):
+        words = "An older state of the log was put back: it does not tell who said yes to what ran since."
+        report.points.append(Point("yes", State.WITHHELD, words))
     for each in request.approvals:
         name = str(mails.get(each.person, each.person))
         # The log names a person; whose address that is stands in no row.

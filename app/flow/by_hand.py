@@ -7,16 +7,17 @@ nobody says anything in time the host is asked too, and where the old process st
 
 from app.core.display import span
 from app.core.errors import Refused
-from app.core.events import HandedOver, RunEnded, RunRefused
+from app.core.events import GivenUp, HandedOver, RunEnded, RunRefused
 from app.core.lifecycle import Request, State
 from app.core.policy import Person, Role
 from app.core.verdict import NOT_SEEN, Code
 from app.flow import evidence as proof
-from app.flow.ids import stamp
+from app.flow.ids import salted, stamp
 from app.flow.ports import World
 from app.flow.prove import look
 from app.flow.recheck import recheck
 from app.flow.record import record
+from app.flow.watch import expire
 from app.managers import MANAGERS
 from app.store import freezes, proofs, requests, services
 
@@ -25,17 +26,17 @@ async def hand_over(world: World, request: Request) -> Request:
     """Ask the person named to restart it, until a time.
 
     As before a run the host is looked at once more, and what is not the same is stale. Where it cannot be seen now, the
-    request stays as it is; what was frozen before the hand-over was written ends by what the host shows.
+    request stays as it is. What was frozen or over before the hand-over was written is called back.
     """
     request = await recheck(world, request)
     if request.state is not State.APPROVED or not await _is_proved(world, request):
         return request
-    until = await world.time() + world.limits.by_hand_seconds
-    event = HandedOver(**stamp(world.clock.now()), digest=request.digest, to=request.requester, until=until)
-    request = await record(world, request, event)
-    if freezes.sentence(await freezes.current(world.db), request.host, request.environment):
-        return await find_out(world, request, "A freeze was set the moment before it was handed over")
-    return request
+    now = await world.time()
+    if request.not_after <= now:
+        return await expire(world, request)
+    until = now + world.limits.by_hand_seconds
+    event = HandedOver(**stamp(now), digest=request.digest, to=request.requester, until=until)
+    return await _called_back(world, await record(world, request, event))
 
 
 async def say_done(world: World, who: Person, request_id: str) -> Request:
@@ -67,21 +68,43 @@ def is_overdue(request: Request, now: float, most_seconds: float) -> bool:
 
 
 async def end_wait(world: World, request: Request) -> Request:
-    """End a wait that took too long, as ``find_out`` does."""
-    waited = span(world.clock.now() - (request.started_at or request.changed_at))
-    return await find_out(world, request, f"Nobody said within {waited} that it was restarted")
-
-
-async def find_out(world: World, request: Request, because: str) -> Request:
-    """Ask the host what a person did: not run where the old process is seen to run on, else the after-proof decides.
-
-    ``because`` begins the sentence that says why the host was asked.
-    """
+    """End a wait that took too long: not run where the old process is seen to run on, else the after-proof decides."""
     if await _runs_on(world, request):
-        why = f"{because}, and what ran before still runs."
-        return await record(world, request, RunRefused(**stamp(world.clock.now()), why=why))
+        began = request.started_at or request.changed_at
+        waited = span((request.by_hand_until or await world.time()) - began)
+        return await _not_restarted(world, request, f"Nobody said within {waited} that it was restarted")
     event = RunEnded(**stamp(world.clock.now()), exit_status=None, how="time ran out", output_text="")
     return await record(world, request, event)
+
+
+async def end_restored(world: World, request: Request) -> Request:
+    """End what a person may have done since an older state of the log, of which no host keeps a record.
+
+    It is not run where the old process is seen to run on, and given up where it does not: whether anybody said yes is
+    in no log. Where the host cannot be seen, it stays unknown.
+    """
+    runs_on = await _runs_on(world, request)
+    if runs_on is None:
+        return request
+    if runs_on:
+        return await _not_restarted(world, request, "An older state of the database was put back")
+    text = salted("A person may have restarted it since, of which no host keeps a record.")
+    return await record(world, request, GivenUp(**stamp(world.clock.now()), reason_text=text.commitment), (text,))
+
+
+async def _called_back(world: World, request: Request) -> Request:
+    """Look once more, now that the hand-over is in the log; where somebody was as quick as that, it goes on."""
+    why = ""
+    if freezes.sentence(await freezes.current(world.db), request.host, request.environment):
+        why = "A freeze was set the moment before it was handed over"
+    elif request.not_after <= await world.time():
+        why = "It expired the moment before it was handed over"
+    return await _not_restarted(world, request, why) if why and await _runs_on(world, request) else request
+
+
+async def _not_restarted(world: World, request: Request, because: str) -> Request:
+    why = f"{because}, and what ran before still runs."
+    return await record(world, request, RunRefused(**stamp(world.clock.now()), why=why))
 
 
 async def _is_proved(world: World, request: Request) -> bool:
@@ -90,11 +113,12 @@ async def _is_proved(world: World, request: Request) -> bool:
     return last is not None and last.verdict == Code.VERIFIED
 
 
-async def _runs_on(world: World, request: Request) -> bool:
+async def _runs_on(world: World, request: Request) -> bool | None:
+    """Whether what was proved is seen to run on; None where the host cannot be seen."""
     registry = await services.registry(world.db)
     service, before = registry.service(request.service), await proof.of(world.db, request)
     if service is None or before is None:
         return False
     seen = await look(world, registry, service)
     mark = MANAGERS[service.manager].mark
-    return seen.verdict.code not in NOT_SEEN and bool(set(mark(seen.identity)) & set(mark(before.identity)))
+    return None if seen.verdict.code in NOT_SEEN else bool(set(mark(seen.identity)) & set(mark(before.identity)))

@@ -35,7 +35,7 @@ class Owner:
 
 async def options(world: World, place: Place, owner: Owner) -> str:
     """Return what the owner's browser is asked for a new passkey, as JSON."""
-    _fresh(world, owner)
+    await _fresh(world, owner)
     known = await credentials.of(world.db, owner.person.id)
     _room(known)
     account = await _account(world, owner.person.id)
@@ -45,7 +45,7 @@ async def options(world: World, place: Place, owner: Owner) -> str:
 
 async def enrol_passkey(world: World, place: Place, owner: Owner, name: str, answer: str) -> Credential:
     """Keep the passkey that the owner's browser has just made. It is not confirmed yet."""
-    _fresh(world, owner)
+    await _fresh(world, owner)
     now, name = world.clock.now(), _name(name)
     challenge = await _answered(world, owner, _ENROL, answer)
     made = passkeys.made(place, answer, challenge, person=owner.person.id, name=name, now=now)
@@ -54,7 +54,7 @@ async def enrol_passkey(world: World, place: Place, owner: Owner, name: str, ans
 
 async def enrol_ssh_key(world: World, owner: Owner, name: str, line: str) -> Credential:
     """Keep an SSH public key that the owner has pasted. It is not confirmed yet."""
-    _fresh(world, owner)
+    await _fresh(world, owner)
     kind, public_key = ssh_key(line)
     refuse_no_key(public_key)
     made = Credential(
@@ -93,7 +93,7 @@ async def confirm_own(world: World, place: Place, owner: Owner, credential_id: s
 
 async def confirm(world: World, owner: Owner, credential_id: str) -> None:
     """Confirm another human's key."""
-    _fresh(world, owner)
+    await _fresh(world, owner)
     credential = await known(world, credential_id)
     account = await _account(world, credential.person)
     setters = await _setters(world)
@@ -104,7 +104,7 @@ async def confirm(world: World, owner: Owner, credential_id: str) -> None:
 
 async def remove(world: World, owner: Owner, credential_id: str) -> None:
     """Take a key out: one's own, or as an admin anybody's."""
-    _fresh(world, owner)
+    await _fresh(world, owner)
     credential = await known(world, credential_id)
     if credential.person != owner.person.id and Role.ADMIN not in owner.person.roles:
         raise _not_own()
@@ -154,7 +154,7 @@ async def _setters(world: World) -> dict[str, set[str]]:
 
 
 async def _own_and_elder(world: World, owner: Owner, credential_id: str) -> tuple[Credential, list[Credential]]:
-    _fresh(world, owner)
+    await _fresh(world, owner)
     every = await credentials.of(world.db, owner.person.id)
     own = next((each for each in every if each.id == credential_id), None)
     if own is None:
@@ -203,8 +203,8 @@ async def _account(world: World, person_id: str) -> Account:
     return account
 
 
-def _fresh(world: World, owner: Owner) -> None:
-    if world.clock.now() - owner.signed_in_at > world.limits.step_up_seconds:
+async def _fresh(world: World, owner: Owner) -> None:
+    if await world.time() - owner.signed_in_at > world.limits.step_up_seconds:
         raise Refused(
             "You signed in too long ago to change keys.",
             code="step_up_required",

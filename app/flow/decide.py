@@ -32,7 +32,7 @@ async def approve(world: World, attempt: Attempt, request_id: str) -> Request:
     proof = attempt.proof
     signature = salted(proof.signature) if proof else None
     event = Approved(
-        **stamp(world.clock.now(), attempt.person.id),
+        **stamp(await world.time(), attempt.person.id),
         human=attempt.person.human,
         digest=attempt.digest,
         level=CLICK if proof is None else "passkey" if proof.kind is Kind.PASSKEY else "key",
@@ -97,23 +97,17 @@ async def refusal_for(world: World, attempt: Attempt, request: Request) -> Refus
     return approval_refusal(
         request,
         attempt,
-        now=world.clock.now(),
+        now=await world.time(),
         frozen=frozen,
         step_up_seconds=world.limits.step_up_seconds,
-        is_over=await _is_over(world, request),
     )
 
 
 async def _guard(world: World, attempt: Attempt, request: Request) -> None:
     if refusal := await refusal_for(world, attempt, request):
-        if refusal.code == "expired" and await _is_over(world, request):
+        if refusal.code == "expired":
             await expire(world, request)
         raise refusal
-
-
-async def _is_over(world: World, request: Request) -> bool:
-    """Whether its time has run out by the clock that all servers share, whatever this one's own says."""
-    return request.state is State.WAITING and request.not_after <= await world.time()
 
 
 async def _with_fresh_proof(world: World, request: Request) -> Request:

@@ -8,7 +8,7 @@ committed before a byte goes to the host) and law 12 (a lost line is ``unknown``
 import asyncio
 
 from app.core.display import masked
-from app.core.errors import AskfirstError, NotFound, Refused, Unreachable
+from app.core.errors import AskfirstError, NotFound, Unreachable
 from app.core.events import RunEnded, RunLost, RunRefused, RunStarted
 from app.core.level import Level
 from app.core.lifecycle import Request
@@ -44,12 +44,6 @@ async def _held_back(world: World, request: Request) -> Request | None:
     """Return the request where it may not run now: expired, stale, or frozen (then it stays approved)."""
     if request.not_after <= await world.time():
         return await watch.expire(world, request)
-    if request.not_after <= world.clock.now():
-        raise Refused(
-            "Its time is over by this server's clock and not by the database's: it was not run, and not ended.",
-            code="clock_ahead",
-            next_step="Set this server's clock. Another server, or this one then, runs it in its time.",
-        )
     if freezes.sentence(await freezes.current(world.db), request.host, request.environment):
         return request
     return await watch.gone_stale(world, request, await services.registry(world.db))
@@ -66,7 +60,7 @@ async def _called_back(world: World, request: Request, registry: Registry) -> Re
 
 async def _claim(world: World, request: Request) -> Request:
     """Commit RunStarted. Of all workers exactly one gets past this line."""
-    event = RunStarted(**stamp(world.clock.now()), digest=request.digest, worker=world.worker)
+    event = RunStarted(**stamp(await world.time()), digest=request.digest, worker=world.worker)
     return await record(world, request, event)
 
 

@@ -6,10 +6,10 @@ It decides nothing and knows no reader: a door tells what it is given in its own
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from app.core.lifecycle import ENDED, GROWING, Request
+from app.core.lifecycle import ENDED, Request
 from app.flow.ports import World
-from app.flow.printed import Cutter
-from app.store import output, requests
+from app.flow.printed import Cutter, fresh
+from app.store import requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,8 @@ async def follow(world: World, request_id: str, line: int, poll_seconds: float) 
     cutter = Cutter()
     while True:
         request = await requests.load(world.db, request_id)
-        data = await output.read(world.db, request_id, cutter.offset) if request.started_at is not None else b""
         number = cutter.number
-        lines = cutter.take(data, is_over=request.state not in GROWING)
+        lines = await fresh(world, request, cutter)
         yield Seen(request, lines[max(0, line - number) :], max(number, line), cutter.number)
         if request.state in ENDED:
             return

@@ -45,7 +45,7 @@ async def sign_in(world: World, place: Place, answer: str, address: str) -> str:
     await credentials.use(world.db, credential.id, counter, now)
     await sessions.forget_failures(world.db, keys)
     return await sessions.open_session(
-        world.db, account.person.id, now, event_id=new_id(now), key=credential.fingerprint
+        world.db, account.person.id, await world.time(), event_id=new_id(now), key=credential.fingerprint
     )
 
 

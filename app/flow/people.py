@@ -35,7 +35,7 @@ async def sign_in(world: World, email: str, password: str, address: str) -> str:
             "The name or the password is wrong.", code="sign_in_refused", next_step="An admin can set a new password."
         )
     await sessions.forget_failures(world.db, keys)
-    return await sessions.open_session(world.db, account.person.id, now, event_id=new_id(now))
+    return await sessions.open_session(world.db, account.person.id, await world.time(), event_id=new_id(now))
 
 
 async def prove_again(world: World, secret: str, who: Person, password: str) -> None:
@@ -47,7 +47,7 @@ async def prove_again(world: World, secret: str, who: Person, password: str) -> 
     if not await asyncio.to_thread(verify_password, stored, password):
         raise Refused("The password is wrong.", code="password_wrong", next_step="Enter your own password once more.")
     await sessions.forget_failures(world.db, keys)
-    await sessions.step_up(world.db, secret, now)
+    await sessions.step_up(world.db, secret, await world.time())
 
 
 async def not_too_often(world: World, keys: tuple[str, ...], now: float) -> None:

@@ -62,12 +62,22 @@ def lines_of(text: str) -> list[str]:
 
 async def of(world: World, request: Request) -> Printed:
     """Return what there is of a request's output now."""
-    if request.started_at is None or request.is_by_hand:
+    if request.is_by_hand or (request.started_at is None and not request.output_text):
         return Printed()
     lines = await whole(world, request)
     is_shown = bool(lines) or request.state in ACTING or request.exit_status is not None
     first = max(0, len(lines) - MOST_LINES)
     return Printed(is_shown, request.state in GROWING, lines[first:], first + 1)
+
+
+async def fresh(world: World, request: Request, cutter: Cutter) -> list[str]:
+    """Return the lines that came since; where nothing was streamed and the host's record was read, all of that."""
+    data = await output.read(world.db, request.id, cutter.offset) if request.started_at is not None else b""
+    lines = cutter.take(data, is_over=request.state not in GROWING)
+    if request.output_text and cutter.number == 1:
+        lines = await whole(world, request)
+        cutter.number += len(lines)
+    return lines
 
 
 async def whole(world: World, request: Request) -> list[str]:

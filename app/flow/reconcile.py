@@ -23,6 +23,7 @@ from app.flow.ids import salted, stamp
 from app.flow.ports import World
 from app.flow.prove import place
 from app.flow.record import record
+from app.managers import MANAGERS
 from app.ssh.keys import fingerprint, pinned
 from app.store import requests, services
 
@@ -35,7 +36,7 @@ async def reconcile(world: World, request: Request) -> Request:
     match spool.state:
         case SpoolState.BURNED if await _is_by_hand(world, request):
             # A spool knows nothing of what a person did.
-            request = await by_hand.find_out(world, request, "An older state was put back")
+            request = await by_hand.end_restored(world, request)
         case SpoolState.BURNED:
             request = await record(world, request, RunBurned(**stamp(world.clock.now())))
         case SpoolState.EXITED:
@@ -93,9 +94,12 @@ async def _burned_or_read(world: World, request: Request) -> Spool | None:
 
 
 async def _is_by_hand(world: World, request: Request) -> bool:
-    """Whether the warrant has no command: a person restarts it."""
-    text = await requests.text(world.db, request.warrant) if request.warrant else None
-    return text is not None and not read_warrant(text).argv
+    """Whether a person restarts it: the warrant has no command, or where there is none yet, so says the registry."""
+    if request.warrant is None:
+        service = (await services.registry(world.db)).service(request.service)
+        return service is None or MANAGERS[service.manager].is_by_hand
+    text = await requests.text(world.db, request.warrant)
+    return text is None or not read_warrant(text).argv
 
 
 async def _as_it_ran(world: World, request: Request, entry: Host) -> Host | None:

@@ -51,7 +51,7 @@ async def keyring(visit: Visit, place: Place | None) -> Keyring:
     world, now = visit.world, visit.world.clock.now()
     names = await people.names(world.db)
     own = await credentials.of(world.db, visit.person.id)
-    age = now - visit.session.signed_in_at
+    age = await world.time() - visit.session.signed_in_at
     return Keyring(
         own=tuple(_key(each, place, names, now) for each in own),
         waiting=tuple(

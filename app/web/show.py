@@ -236,7 +236,7 @@ async def _deciding(visit: Visit, place: Place | None, request: Request, card: C
         found = await way(visit.world, place, visit.person, request, card.text)
         return {"may_decide": True, "is_click": False, "way": found, "says": _says(request, card)}
     if refusal is None or refusal.code == "step_up_required":
-        age = visit.world.clock.now() - session.signed_in_at
+        age = await visit.world.time() - session.signed_in_at
         return {
             "may_decide": True,
             "asks_password": refusal is not None,

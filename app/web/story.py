@@ -16,12 +16,15 @@ STEPS = ("Request", "Proof by the host", "Approval", "Run, if still the same")
 _ENDED_WELL = frozenset({State.SUCCEEDED})
 _ENDED_ILL = frozenset({State.BLOCKED, State.DENIED, State.FAILED, State.NOT_RUN})
 _ENDED_ODD = frozenset({State.EXPIRED, State.CANCELLED, State.STALE, State.UNKNOWN, State.GIVEN_UP})
-_ICONS = {"done": "ok", "now": "clock", "bad": "x", "odd": "ask", "todo": ""}
+_ICONS = {"done": "ok", "now": "clock", "bad": "x", "odd": "ask", "gone": "ask", "todo": ""}
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One of the five steps: its name, where it stands (done, now, bad, odd or todo), and an icon."""
+    """One of the five steps: its name, where it stands, and an icon.
+
+    ``where`` is done, now, bad, odd or todo; or gone, where it was done and the log does not tell of it.
+    """
 
     name: str
     where: str
@@ -57,6 +60,8 @@ def steps(request: Request, events: Sequence[Event]) -> list[Step]:
         here = "odd"
     times = _times(request, events)
     where = ["done" if index < current else here if index == current else "todo" for index in range(len(names))]
+    # After a restore the log may lack what came before a run.
+    where = ["gone" if state == "done" and at is None else state for state, at in zip(where, times, strict=True)]
     return [
         Step(name, state, _ICONS[state], at if state == "done" else None)
         for name, state, at in zip(names, where, times, strict=True)
@@ -108,7 +113,7 @@ def _times(request: Request, events: Sequence[Event]) -> list[float | None]:
     return [
         request.asked_at,
         last.get(happened.Verified),
-        last.get(happened.Approved),
+        last.get(happened.Approved) if len(request.approvals) >= request.approvers else None,
         last.get(happened.RunEnded),
         last.get(happened.Settled),
     ]
@@ -135,7 +140,8 @@ def _line(event: Event, name: str, yeses: str) -> tuple[str, str, str]:
         case happened.Denied():
             return "no", f"{name} denied it", event.reason_text
         case happened.GivenUp():
-            return "lost", f"{name} gave up the search for what it did", event.reason_text
+            who = "Askfirst" if event.by == SYSTEM else name
+            return "lost", f"{who} gave up the search for what it did", event.reason_text
         case happened.RunEnded():
             return *_run_ended(event, name), ""
         case happened.Settled():

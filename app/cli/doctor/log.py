@@ -48,7 +48,7 @@ async def clock(db: Database) -> Diagnosis:
     off = now - await db.clock(now)
     if abs(off) > _SKEW_SECONDS:
         seen = f"this machine's clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the database's"
-        return Diagnosis(False, seen, "Set the clock that is wrong: of what is over by one of them nothing runs.")
+        return Diagnosis(False, seen, "Set the clock that is wrong: what this machine dates is off by that much.")
     newest = (await history.page(db, history.Filter(), limit=1)).rows
     if not newest:
         return Diagnosis(True, "no event yet to compare it with")

@@ -45,7 +45,7 @@ async def approve(request: Request, visit: SignedIn, request_id: str) -> Respons
             attempt = replace(attempt, proof=proof)
         if form["password"]:
             await prove_again(world, visit.secret, visit.person, form["password"])
-            attempt = replace(attempt, signed_in_at=world.clock.now())
+            attempt = replace(attempt, signed_in_at=await world.time())
         await decide.approve(world, attempt, request_id)
     except Refused as error:
         return await _refused(request, visit, request_id, error, field="password")

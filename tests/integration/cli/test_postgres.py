@@ -81,7 +81,7 @@ def test_the_script_of_the_roles_takes_no_name_that_says_more_than_a_name(askfir
 
 
 def test_a_machine_whose_clock_is_not_the_server_s_is_found(people: Command, ruled: Cluster) -> None:
-    """What is over by one of the two is not run by that machine: this is what the engineer who wonders why is told."""
+    """The age of a proof, say, goes by it: this is what the engineer who wonders is told."""
     url = ruled.url("ruled")
     people("db", "upgrade", ASKFIRST_DATABASE_URL=url)
     assert found(people, url)["clock"][0] is True

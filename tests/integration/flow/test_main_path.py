@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from app.core.errors import Conflict, NotFound, Refused
+from app.core.events import Denied
 from app.core.lifecycle import State
 from app.core.policy import Role, Via
 from app.core.warrant import read
@@ -104,7 +105,9 @@ async def test_a_denial_ends_it_with_its_reason(stage: Stage) -> None:
         await decide.deny(stage.world, stage.who["ada"], Via.SESSION, waiting.id, **args)
     denied = await decide.deny(stage.world, stage.who["bo"], Via.SESSION, waiting.id, **args)
     assert denied.state is State.DENIED
-    assert await requests.text(stage.db, denied.outcome_text) == "Not during the demo."
+    (*_, event) = await requests.events(stage.db, denied.id)
+    assert isinstance(event, Denied)
+    assert await requests.text(stage.db, event.reason_text) == "Not during the demo."
     assert (await stage.work(denied)).state is State.DENIED
 
 

@@ -1,7 +1,7 @@
 """An older state of the database is put back: nothing runs twice, the log tells of it, somebody has to look first."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +10,23 @@ import pytest
 
 from app.core.errors import Refused
 from app.core.lifecycle import State
-from app.core.run import SpoolState
-from app.flow import anchoring, ask
+from app.core.run import Spool, SpoolState
+from app.core.service import Host
+from app.flow import anchoring, ask, printed
+from app.flow.bundle import make, written
+from app.flow.bundle_check import check
+from app.flow.following import follow
 from app.flow.ports import News
 from app.flow.prove import look, remember
+from app.flow.worker import Worker
 from app.main import SystemClock
 from app.store import freezes, requests, services
 from app.store.anchor import Anchor
 from app.store.backup import backup, restore
 from app.store.engine import Database, open_database
 from app.store.verify import verify
+from app.web.story import steps
+from tests.fakes.hosts import FakeHosts
 from tests.integration.databases import Databases, is_file, raw, set_clock
 from tests.integration.flow.conftest import Stage
 
@@ -148,22 +155,74 @@ async def test_a_run_since_whose_proof_the_backup_has_not_is_told_and_is_no_succ
         assert "nothing shows that what runs now is new" in after.outcome
 
 
+@pytest.mark.law(9)
 @pytest.mark.law(12)
 @pytest.mark.threat("T19")
-@pytest.mark.parametrize("is_done", [True, False])
-async def test_what_a_person_did_since_is_seen_by_whether_the_old_process_runs_on(
-    stage: Stage, databases: Databases, anchor: Path, tmp_path: Path, is_done: bool
+@pytest.mark.parametrize("in_state", [State.OPEN, State.WAITING])
+@pytest.mark.parametrize("is_gone", [True, False])
+async def test_what_a_person_may_have_done_since_is_given_up_unless_the_old_process_runs_on(
+    stage: Stage, databases: Databases, anchor: Path, tmp_path: Path, *, in_state: State, is_gone: bool
 ) -> None:
+    """No host keeps a record of it, and no log tells whether somebody said yes: it is never called a success."""
     old = stage.alpha.by_hand(5051)
     await stage.register(replace(stage.alpha.claim(), manager="manual", unit="rbron-by-hand", ports=(5051,)))
-    waiting = await stage.waiting()
+    asked = await (stage.waiting() if in_state is State.WAITING else stage.ask())
     await backup(stage.url, tmp_path / "kept")
-    if is_done:
+    if is_gone:
         stage.alpha.kill(old)
         stage.alpha.by_hand(5051)
     async with restored(stage, tmp_path / "kept", databases, anchor) as back:
+        after = await back.work(await requests.load(back.db, asked.id))
+        was_seen = in_state is State.WAITING and not is_gone
+        assert after.state is (State.NOT_RUN if was_seen else State.GIVEN_UP), after.outcome
+
+
+@pytest.mark.law(12)
+@pytest.mark.threat("T19")
+async def test_what_a_person_may_have_done_since_stays_unknown_while_the_host_cannot_be_seen(
+    stage: Stage, databases: Databases, anchor: Path, tmp_path: Path
+) -> None:
+    stage.alpha.by_hand(5051)
+    await stage.register(replace(stage.alpha.claim(), manager="manual", unit="rbron-by-hand", ports=(5051,)))
+    waiting = await stage.waiting()
+    await backup(stage.url, tmp_path / "kept")
+    async with restored(stage, tmp_path / "kept", databases, anchor) as back:
+        world = replace(back.world, hosts=Burning(stage.clock, stage.hosts.hosts))
+        after = await back.work(await requests.load(back.db, waiting.id), Worker(world))
+        assert after.state is State.UNKNOWN
+
+
+class Burning(FakeHosts):
+    """Hosts that burn what they are told to, and then answer nothing more."""
+
+    async def burn(self, host: Host, request_id: str, via: Sequence[Host] = ()) -> Spool:
+        self.down.clear()
+        spool = await super().burn(host, request_id, via)
+        self.down.add(host.name)
+        return spool
+
+
+@pytest.mark.threat("T19")
+async def test_what_is_not_in_the_log_after_a_restore_is_said_so_and_the_output_is_shown(
+    stage: Stage, databases: Databases, anchor: Path, tmp_path: Path
+) -> None:
+    waiting = await stage.waiting()
+    await backup(stage.url, tmp_path / "kept")
+    await stage.run(waiting)
+    async with restored(stage, tmp_path / "kept", databases, anchor) as back:
         after = await back.work(await requests.load(back.db, waiting.id))
-        assert after.state is (State.SUCCEEDED if is_done else State.NOT_RUN), after.outcome
+        report = check(written(await make(back.db, after.id)))
+        assert (report.state, [point.what for point in report.points if point.state == "withheld"]) == (
+            "withheld",
+            ["yes"],
+        )
+        events = await requests.events(back.db, after.id)
+        assert [step.where for step in steps(after, events)] == ["done", "done", "gone", "done", "done"]
+        shown = await printed.of(back.world, after)
+        assert shown.is_shown
+        (told,) = [seen async for seen in follow(back.world, after.id, 1, 1.0)]
+        assert told.lines == list(shown.lines) != []
+        assert told.next_line == shown.next_line
 
 
 @pytest.mark.threat("F6")

@@ -19,7 +19,7 @@ from app.flow.ports import Limits, News, World
 from app.settings import Settings
 from app.store import sessions
 from app.web.setup import install
-from tests.integration.databases import Databases
+from tests.integration.databases import Databases, is_file, set_clock
 from tests.integration.web.seed import PASSWORD, Seed, plant
 
 BASE = "http://127.0.0.1:8770"
@@ -74,6 +74,8 @@ def clock() -> Clock:
 @pytest.fixture
 async def world(url: str, databases: Databases, clock: Clock) -> AsyncIterator[World]:
     db = await databases.open(url)
+    if not is_file(url):
+        set_clock(url, "NULL")  # the clock of this world is the one that stands still
     hosts: Any = Dark()
     yield World(db=db, hosts=hosts, clock=clock, news=News(), limits=Limits(), worker="test:1")
     await db.close()
