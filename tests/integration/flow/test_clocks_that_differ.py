@@ -12,11 +12,14 @@ import pytest
 from app.core.errors import Conflict, Refused
 from app.core.facts import Facts
 from app.core.lifecycle import Request, State
-from app.core.policy import Attempt, Via
-from app.flow import ask, decide, execute
+from app.core.policy import Attempt, Role, Via
+from app.flow import ask, decide, execute, people
+from app.flow.ids import new_id
 from app.flow.ports import World
 from app.flow.worker import OPEN_SECONDS, RECHECK_SECONDS, Worker
-from app.store import requests, services
+from app.identity.passwords import hash_password
+from app.store import people as store
+from app.store import requests, services, sessions
 from tests.fakes.clock import FakeClock
 from tests.fakes.hosts import FakeHosts
 from tests.integration.databases import set_clock
@@ -24,6 +27,7 @@ from tests.integration.flow.conftest import Stage
 
 pytestmark = [pytest.mark.only("postgresql"), pytest.mark.threat("T1"), pytest.mark.threat("T6")]
 TEN_MINUTES = 600.0
+WORD = "a long password of dot's"
 
 
 def time_is(stage: Stage, now: float) -> None:
@@ -217,3 +221,32 @@ async def test_whoever_sets_a_time_sets_it_by_the_database_s_clock(stage: Stage,
 async def test_whoever_hands_over_sets_the_time_by_the_database_s_clock(stage: Stage, off: float) -> None:
     _, until = await handed_over(stage, off)
     assert until == stage.clock.now() + stage.world.limits.by_hand_seconds
+
+
+@pytest.mark.threat("T5")
+@pytest.mark.parametrize("off", [-TEN_MINUTES, TEN_MINUTES])
+async def test_when_somebody_signed_in_is_written_by_the_database_s_clock(stage: Stage, off: float) -> None:
+    now = stage.clock.now()
+    await store.add(
+        stage.db,
+        person_id="p-dot",
+        name="Dot",
+        email="dot@example.org",
+        roles=frozenset({Role.APPROVER}),
+        groups=("lab-team",),
+        password_hash=hash_password(WORD),
+        by="setup",
+        at=now,
+        event_id=new_id(now),
+    )
+    time_is(stage, now + 1)
+    world = off_by(stage, off)
+    secret = await people.sign_in(world, "dot@example.org", WORD, "192.0.2.1")
+    session = await sessions.person_of(stage.db, secret, stage.clock.now())
+    assert session is not None
+    assert session.signed_in_at == now + 1
+    time_is(stage, now + 20)
+    await people.prove_again(world, secret, session.person, WORD)
+    again = await sessions.person_of(stage.db, secret, stage.clock.now())
+    assert again is not None
+    assert again.signed_in_at == now + 20
