@@ -98,7 +98,7 @@ class Stage:
 
     async def approve(self, request: Request, name: str = "bo", digest: str | None = None) -> Request:
         wanted = request.digest if digest is None else digest
-        attempt = Attempt(self.who[name], Via.SESSION, self.clock.now(), wanted)
+        attempt = Attempt(self.who[name], Via.SESSION, await self.world.time(), wanted)
         return await decide.approve(self.world, attempt, request.id)
 
     async def work(self, request: Request, worker: Worker | None = None) -> Request:
