@@ -134,6 +134,7 @@ CHANGES = (
 
 async def went_stale(stage: Scene, service: Service, act: Callable[[], object]) -> str:
     """Hold an approved request back, act, and let it go. Returns how it ended, after proving that nothing was run."""
+    await_listener(stage.lab, service.ports[0])
     request = await stage.approved(service)
     act()
     count, told = starts(stage.lab, service), holder_or_none(stage.lab, service)
@@ -144,6 +145,11 @@ async def went_stale(stage: Scene, service: Service, act: Callable[[], object]) 
     assert holder_or_none(stage.lab, service) == told
     assert (await stage.story(request))[-2:] == ["run_started", "went_stale"]  # told by the host, in the same breath
     return request.outcome
+
+
+def await_listener(host: LabHost, port: int) -> None:
+    """Wait until what an earlier case has started again listens."""
+    host.run(f"timeout 60 sh -c 'until ss -Hltn \"sport = :{port}\" | grep -q .; do sleep 0.2; done'")
 
 
 def holder_or_none(host: LabHost, service: Service) -> tuple[int, int] | None:
