@@ -118,7 +118,7 @@ async def _with_fresh_proof(world: World, request: Request) -> Request:
     if (
         before is not None
         and proof is not None
-        and world.clock.now() - proof.at <= world.limits.proof_max_age_seconds
+        and await world.time() - proof.at <= world.limits.proof_max_age_seconds
         and evidence.read(proof.findings_json).identity == before.identity
         and proof.verdict == Code.VERIFIED
         and not await moved(world, request, registry, before.claim)

@@ -16,7 +16,7 @@ from app.core.service import Host
 from app.core.suggestion import suggested
 from app.core.verdict import Code
 from app.flow.ports import World
-from app.flow.prove import look_in, place, remember
+from app.flow.prove import dated, look_in, place, remember
 from app.gate.build import expected
 from app.managers import MANAGERS
 from app.store import services
@@ -58,7 +58,7 @@ async def discover(world: World, host_name: str, *, keep: bool = False) -> Disco
     registry = await services.registry(world.db)
     host, via = place(registry, host_name)
     claims = registry.services_on(host_name)
-    facts = await world.hosts.probe(host, claims, via, whole=True)
+    facts = await dated(world, await world.hosts.probe(host, claims, via, whole=True))
     if keep:
         for each in await look_in(world, host, via, claims, facts):
             await remember(world, each)

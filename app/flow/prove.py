@@ -6,7 +6,7 @@ It changes nothing anywhere (law 2) and asks nobody. A host that cannot be reach
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import structlog
 
@@ -100,10 +100,17 @@ async def look_at(world: World, registry: Registry, services: Sequence[Service],
         return []
     host, via = place(registry, services[0].host)
     try:
-        facts = await world.hosts.probe(host, services, via, git=git)
+        facts = await dated(world, await world.hosts.probe(host, services, via, git=git))
     except Unreachable as error:
-        return [_unseen(world, host, service, error) for service in services]
+        at = await world.time()
+        return [_unseen(host, service, error, at) for service in services]
     return await look_in(world, host, via, services, facts)
+
+
+async def dated(world: World, facts: Facts) -> Facts:
+    """Date facts by the database's clock, so that the looks of different replicas are in their order."""
+    now = world.clock.now()
+    return replace(facts, taken_at=facts.taken_at + (await world.db.clock(now) - now))
 
 
 async def look_in(
@@ -146,6 +153,6 @@ async def _check(world: World, host: Host, via: Sequence[Host], service: Service
         return Checked(check.label, is_green=False, seen=error.message)
 
 
-def _unseen(world: World, host: Host, service: Service, error: Unreachable) -> Look:
+def _unseen(host: Host, service: Service, error: Unreachable, at: float) -> Look:
     verdict = unreachable(service, error)
-    return Look(service, host, verdict, Need(Answer.UNSURE), None, (), world.clock.now())
+    return Look(service, host, verdict, Need(Answer.UNSURE), None, (), at)

@@ -22,7 +22,7 @@ async def recheck(world: World, request: Request, *, unless_seen_in: float = 0.0
     service = registry.service(request.service)
     assert service is not None  # noqa: S101 - gone_stale() has looked
     last = await proofs.proof(world.db, service.name)
-    if last and not last.seen.unseen and 0.0 <= world.clock.now() - last.at < unless_seen_in:
+    if last and not last.seen.unseen and 0.0 <= await world.time() - last.at < unless_seen_in:
         await heed(world, service.name)
         return await requests.load(world.db, request.id)
     await remember(world, await look(world, registry, service))

@@ -3,8 +3,9 @@
 import pytest
 
 from app.core.lifecycle import State
-from app.flow import freeze
+from app.flow import freeze, prove
 from app.flow.worker import Worker
+from app.store import requests, services
 from tests.integration.flow.conftest import Stage
 
 
@@ -35,3 +36,13 @@ async def test_settling_lasts_no_longer_by_a_clock_that_was_set_back(
     monkeypatch.setattr(stage.clock, "sleep", set_back_once)
     assert (await stage.work(ran)).state is State.FAILED
     assert 60 < slept < 150
+
+
+async def test_a_look_of_before_the_clock_was_set_back_ends_nothing(stage: Stage) -> None:
+    """It is dated later than what was seen since: which of the two is newer no clock tells."""
+    registry = await services.registry(stage.db)
+    await prove.remember(stage.world, await prove.look(stage.world, registry, registry.services[0]))
+    stage.clock.advance(-30)
+    stage.alpha.replace("lab:pypnm-gui")
+    request = await stage.waiting()
+    assert (await requests.load(stage.db, request.id)).state is State.WAITING

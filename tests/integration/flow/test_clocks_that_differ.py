@@ -13,7 +13,7 @@ from app.core.errors import Conflict, Refused
 from app.core.facts import Facts
 from app.core.lifecycle import Request, State
 from app.core.policy import Attempt, Role, Via
-from app.flow import ask, decide, execute, people
+from app.flow import ask, decide, execute, people, prove
 from app.flow.ids import new_id
 from app.flow.ports import World
 from app.flow.worker import OPEN_SECONDS, RECHECK_SECONDS, Worker
@@ -23,7 +23,7 @@ from app.store import requests, services, sessions
 from tests.fakes.clock import FakeClock
 from tests.fakes.hosts import FakeHosts
 from tests.integration.databases import set_clock
-from tests.integration.flow.conftest import Stage
+from tests.integration.flow.conftest import FIXED, PATH, Stage
 
 pytestmark = [pytest.mark.only("postgresql"), pytest.mark.threat("T1"), pytest.mark.threat("T6")]
 TEN_MINUTES = 600.0
@@ -38,7 +38,9 @@ def time_is(stage: Stage, now: float) -> None:
 
 def off_by(stage: Stage, seconds: float) -> World:
     """Return the world as a replica has it whose clock differs from the database's by so much."""
-    return replace(stage.world, clock=FakeClock(stage.clock.now() + seconds), worker=f"off by {seconds}")
+    clock = FakeClock(stage.clock.now() + seconds)
+    hosts = replace(stage.hosts, clock=clock)  # what it sees is dated by its own clock
+    return replace(stage.world, clock=clock, hosts=hosts, worker=f"off by {seconds}")
 
 
 async def waiting(stage: Stage) -> tuple[Request, float]:
@@ -250,3 +252,21 @@ async def test_when_somebody_signed_in_is_written_by_the_database_s_clock(stage:
     again = await sessions.person_of(stage.db, secret, stage.clock.now())
     assert again is not None
     assert again.signed_in_at == now + 20
+
+
+@pytest.mark.threat("C13")
+@pytest.mark.parametrize("off", [-30.0, 30.0])
+async def test_a_look_is_as_old_as_it_is_whatever_the_clock_of_whoever_looked(stage: Stage, off: float) -> None:
+    """Else a look of before is taken for a newer one, and a request goes stale though nothing has changed since."""
+    time_is(stage, stage.clock.now())
+    registry = await services.registry(stage.db)
+    (service,) = registry.services
+    for world in (off_by(stage, off), stage.world):
+        seen = await prove.look(world, registry, service)
+        assert seen.at == stage.clock.now()
+    await prove.remember(stage.world, await prove.look(off_by(stage, off), registry, service))
+    stage.alpha.replace("lab:pypnm-gui")
+    stage.alpha.pull(PATH, FIXED)
+    time_is(stage, stage.clock.now() + 10)
+    request = await stage.waiting()
+    assert (await requests.load(stage.db, request.id)).state is State.WAITING
