@@ -4,6 +4,7 @@ All claims of one account are judged from one probe, between two looks at the wh
 """
 
 import asyncio
+import tempfile
 from dataclasses import dataclass
 
 import pytest
@@ -16,7 +17,7 @@ from app.flow.prove import Look, look_at
 from app.main import SystemClock
 from app.managers import MANAGERS
 from app.ssh.gate import SshHosts
-from app.store.engine import Database
+from app.store.engine import open_database
 from tests.lab.claims import OK, ROWS, Row
 from tests.lab.flow_world import GUI, claim, pinned
 from tests.lab.hosts import Lab, LabHost
@@ -40,12 +41,14 @@ def looked(host: Host, key: LabHost, claims: list[Service]) -> list[Look]:
 
     async def probe() -> list[Look]:
         hosts = SshHosts(key.key_path, answer_seconds=20)
-        nothing: Database = None  # type: ignore[assignment]  # looking needs no store
-        one = World(nothing, hosts, SystemClock(), News(), Limits(), "one")
-        try:
-            return await look_at(one, Registry((host,), tuple(claims), ()), claims)
-        finally:
-            await hosts.close()
+        with tempfile.TemporaryDirectory() as folder:
+            db = await open_database(f"sqlite:///{folder}/data/askfirst.db")
+            one = World(db, hosts, SystemClock(), News(), Limits(), "one")
+            try:
+                return await look_at(one, Registry((host,), tuple(claims), ()), claims)
+            finally:
+                await hosts.close()
+                await db.close()
 
     return asyncio.run(probe())
 
