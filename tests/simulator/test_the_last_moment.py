@@ -88,7 +88,8 @@ def test_a_missing_first_look_at_the_clock_is_found() -> None:
 
 def lived(worker: type[Worker]) -> tuple[Stage, Request]:
     """Let a request be approved at the last moment."""
-    stage = Stage(Random(1), Record(), copied(template(1, 60)), True, Planted(worker=worker))
+    # One of the many seeds in which the yes is taken up before the time is over.
+    stage = Stage(Random(2), Record(), copied(template(1, 60)), True, Planted(worker=worker))
     stage.chances.rates = {Fault.LAST_MOMENT: 1.0}
     with chance_from(Random(2)):
         stage.in_the_world("world", _live(stage))
