@@ -23,7 +23,7 @@ identity process 1 2 root /
 requester ada@example.org
 reason why
 policy lab 1
-not-after 2026-01-27T10:15:00Z
+not-after 2096-01-27T10:15:00Z
 evidence sha256:0
 """
 Change = Callable[[list[str]], list[str]]
