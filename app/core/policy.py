@@ -234,12 +234,7 @@ def groups_in_words(groups: Sequence[Sequence[str]]) -> str:
 
 
 def approval_refusal(
-    request: Request,
-    attempt: Attempt,
-    *,
-    now: float,
-    frozen: str | None,
-    step_up_seconds: float,
+    request: Request, attempt: Attempt, *, now: float, frozen: str | None, step_up_seconds: float
 ) -> Refused | None:
     """The guard: say why this yes does not count, or None where it does. ``frozen`` is the freeze's own sentence."""
     again = "Open the request again: it shows what holds now."

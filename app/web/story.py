@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from app.core import events as happened
 from app.core.checklist import COMMITTED
 from app.core.events import SYSTEM, Event
-from app.core.lifecycle import CLICK, Request, State
+from app.core.lifecycle import CLICK, RAN, Request, State
 from app.core.manager import Action
 
 STEPS = ("Request", "Proof by the host", "Approval", "Run, if still the same")
@@ -98,7 +98,7 @@ def decided_by(events: Sequence[Event], names: Mapping[str, str]) -> tuple[str, 
 
 def _current(request: Request) -> int:
     """Return the index of the step that the request stands at, or where it stopped."""
-    if request.state in {State.SETTLING, State.SUCCEEDED, State.FAILED}:
+    if request.state in RAN:
         return 4
     if request.started_at is not None or request.state is State.APPROVED:
         return 3
