@@ -95,7 +95,7 @@ async def end_restored(world: World, request: Request) -> Request:
 async def _called_back(world: World, request: Request) -> Request:
     """Look once more, now that the hand-over is in the log; where somebody was as quick as that, it goes on."""
     why = ""
-    if freezes.sentence(await freezes.current(world.db), request.host, request.environment):
+    if await freezes.stopping(world.db, request.host, request.environment):
         why = "A freeze was set the moment before it was handed over"
     elif request.not_after <= await world.time():
         why = "It expired the moment before it was handed over"

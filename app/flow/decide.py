@@ -93,7 +93,7 @@ async def could_approve(world: World, request: Request) -> list[tuple[Account, R
 
 async def refusal_for(world: World, attempt: Attempt, request: Request) -> Refused | None:
     """Say what the guard would say now; pages show it instead of a button that fails."""
-    frozen = freezes.sentence(await freezes.current(world.db), request.host, request.environment)
+    frozen = await freezes.stopping(world.db, request.host, request.environment)
     return approval_refusal(
         request,
         attempt,

@@ -44,14 +44,14 @@ async def _held_back(world: World, request: Request) -> Request | None:
     """Return the request where it may not run now: expired, stale, or frozen (then it stays approved)."""
     if request.not_after <= await world.time():
         return await watch.expire(world, request)
-    if freezes.sentence(await freezes.current(world.db), request.host, request.environment):
+    if await freezes.stopping(world.db, request.host, request.environment):
         return request
     return await watch.gone_stale(world, request, await services.registry(world.db))
 
 
 async def _called_back(world: World, request: Request, registry: Registry) -> Request | None:
     """Look once more, now that the start is in the log: what was frozen, changed or over before it was does not run."""
-    if freezes.sentence(await freezes.current(world.db), request.host, request.environment):
+    if await freezes.stopping(world.db, request.host, request.environment):
         return await _refused(world, request, "A freeze was set the moment before the run.")
     if request.not_after <= await world.time():
         return await _refused(world, request, "It expired the moment before the run.")

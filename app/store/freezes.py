@@ -40,6 +40,11 @@ async def current(db: Database) -> tuple[Freeze, ...]:
     )
 
 
+async def stopping(db: Database, host: str, environment: str) -> str | None:
+    """Say which of the freezes that hold now stops a run on this host, or None where none does."""
+    return sentence(await current(db), host, environment)
+
+
 async def freeze(db: Database, scope: str, *, by: str, at: float, event_id: str, reason: str) -> None:
     """Freeze a scope. Raises Conflict where it is frozen."""
 
@@ -79,7 +84,7 @@ async def release(db: Database, scope: str, *, by: str, at: float, event_id: str
 
 
 def sentence(freezes: Iterable[Freeze], host: str, environment: str) -> str | None:
-    """Say which freeze stops a run on this host, or None where none does."""
+    """Say which of these freezes stops a run on this host, or None where none does."""
     for each in freezes:
         if each.scope in {"all", f"environment:{environment}", f"host:{host}"}:
             why = f": {each.reason}" if each.reason else "."

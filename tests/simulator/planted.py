@@ -154,7 +154,7 @@ class SweepsUnleased(Sweep):
 
 async def _is_held(world: World, request: Request) -> bool:
     """Whether a request may not run now, by a freeze or by the clock that counts."""
-    is_frozen = freezes.sentence(await freezes.current(world.db), request.host, request.environment) is not None
+    is_frozen = await freezes.stopping(world.db, request.host, request.environment) is not None
     return is_frozen or request.not_after <= await world.time()
 
 

@@ -79,7 +79,7 @@ async def _page(
             (each, known.get(each.name), sign_of(visit.world, known.get(each.name)))
             for each in registry.services_on(name)
         ],
-        frozen=freezes.sentence(await freezes.current(db), name, host.environment),
+        frozen=await freezes.stopping(db, name, host.environment),
         stolen=STOLEN[host.level],
         raising=RAISE[host.level].format(host=host.name),
         gate=_strange_gate([each for each in known.values() if each.host == name]),
