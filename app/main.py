@@ -35,11 +35,15 @@ from app.web.setup import install as install_pages
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's own clocks."""
 
     def now(self) -> float:
         """Return the time in epoch seconds."""
         return time.time()
+
+    def monotonic(self) -> float:
+        """Return seconds that no setting of the clock changes."""
+        return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

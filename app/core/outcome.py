@@ -73,9 +73,12 @@ class Watch:
         identity: tuple[str, ...],
         checks: Sequence[tuple[str, bool, str]],
         signs: Sequence[Sign] = (),
+        *,
+        took: float = 0.0,
     ) -> tuple["Watch", Conclusion]:
         """Take an observation, with its checks as label, greenness and what was seen; conclude from all so far.
 
+        ``at`` is when it began, ``took`` how long it lasted: what is good is so from its end, until the next began.
         ``signs`` are those of need, as they are seen then.
         """
         if verdict.code in NOT_SEEN:
@@ -83,9 +86,9 @@ class Watch:
         mark, old = self.manager.mark(identity), self.manager.mark(self.before)
         if self.action in _GENTLER:
             lack = _lack(verdict, identity, self.before, checks) or _left(self.action, signs)
-            return _kept(self, at, _broken(self, mark, old), lack, verdict.pids)
+            return _kept(self, at, at + took, _broken(self, mark, old), lack, pids=verdict.pids)
         if set(mark) & set(old):
-            return _unchanged(self, at)
+            return _unchanged(self, at, at + took)
         watch = replace(self, same_since=None)
         if mark and (not self.seen or mark != self.seen[-1]):
             watch = replace(watch, seen=(*self.seen, mark), good_since=None)
@@ -94,7 +97,7 @@ class Watch:
             return replace(watch, good_since=None), _not_yet(watch, lack)
         if watch.good_since is None:
             text = f"A new process runs as claimed; it has to stay for {span(self.service.settle_seconds)}."
-            return replace(watch, good_since=at), _not_yet(watch, text, self.service.settle_seconds)
+            return replace(watch, good_since=at + took), _not_yet(watch, text, self.service.settle_seconds)
         left = watch.good_since + self.service.settle_seconds - at
         if left > 0:
             return watch, _not_yet(
@@ -123,20 +126,22 @@ def _left(action: str, signs: Sequence[Sign]) -> str:
     return next((f"Not done: {sign.text}" for sign in signs if sign.kind == action), "")
 
 
-def _kept(watch: Watch, at: float, broken: str, lack: str, pids: Sequence[int]) -> tuple[Watch, Conclusion]:
+def _kept(
+    watch: Watch, at: float, ended: float, broken: str, lack: str, *, pids: Sequence[int]
+) -> tuple[Watch, Conclusion]:
     """Conclude on a gentler action: the same incarnation, twice, with nothing worse between."""
     if broken:
         return watch, Conclusion(is_success=False, is_final=True, why=broken)
     if undone := _not_done(watch):
         # What a refused reload did to the process may show a moment later.
-        since = at if watch.same_since is None else watch.same_since
+        since = ended if watch.same_since is None else watch.same_since
         left = watch.service.settle_seconds - (at - since)
         is_final = watch.same_since is not None and left <= 0
         told = Conclusion(is_success=False, is_final=is_final, why=undone, look_again_in=None if is_final else left)
         return replace(watch, same_since=since), told
     if lack:
         return replace(watch, good_since=None), _not_yet(watch, lack)
-    since = at if watch.good_since is None else watch.good_since
+    since = ended if watch.good_since is None else watch.good_since
     stay = watch.service.settle_seconds
     if watch.good_since is None or at - since < stay:
         text = f"The same process runs as claimed; it has to stay so for {span(max(stay - (at - since), 1.0))}."
@@ -146,9 +151,9 @@ def _kept(watch: Watch, at: float, broken: str, lack: str, pids: Sequence[int]) 
     return watch, Conclusion(is_success=True, is_final=True, why=text)
 
 
-def _unchanged(watch: Watch, at: float) -> tuple[Watch, Conclusion]:
+def _unchanged(watch: Watch, at: float, ended: float) -> tuple[Watch, Conclusion]:
     """The old incarnation, or a part of it, is still there; after a refused command that is the end of it."""
-    since = at if watch.same_since is None else watch.same_since
+    since = ended if watch.same_since is None else watch.same_since
     text = f"{_exit(watch)}What ran before still runs: it was not restarted."
     is_final = bool(watch.exit_status) and since < at and at - since >= watch.service.settle_seconds
     unchanged = replace(watch, good_since=None, same_since=since)

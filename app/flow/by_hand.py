@@ -16,17 +16,17 @@ from app.flow.ids import salted, stamp
 from app.flow.ports import World
 from app.flow.prove import look
 from app.flow.recheck import recheck
-from app.flow.record import record
+from app.flow.record import begin, record
 from app.flow.watch import expire
 from app.managers import MANAGERS
-from app.store import freezes, proofs, requests, services
+from app.store import proofs, requests, services
 
 
 async def hand_over(world: World, request: Request) -> Request:
     """Ask the person named to restart it, until a time.
 
-    As before a run the host is looked at once more, and what is not the same is stale. Where it cannot be seen now, the
-    request stays as it is. What was frozen or over before the hand-over was written is called back.
+    As before a run the host is looked at once more, and what is not the same is stale. Where it cannot be seen now, or
+    a freeze came first, the request stays as it is. What was over before the hand-over was written is called back.
     """
     request = await recheck(world, request)
     if request.state is not State.APPROVED or not await _is_proved(world, request):
@@ -36,7 +36,8 @@ async def hand_over(world: World, request: Request) -> Request:
         return await expire(world, request)
     until = now + world.limits.by_hand_seconds
     event = HandedOver(**stamp(now), digest=request.digest, to=request.requester, until=until)
-    return await _called_back(world, await record(world, request, event))
+    handed = await begin(world, request, event)
+    return await _called_back(world, handed) if handed else request
 
 
 async def say_done(world: World, who: Person, request_id: str) -> Request:
@@ -94,12 +95,9 @@ async def end_restored(world: World, request: Request) -> Request:
 
 async def _called_back(world: World, request: Request) -> Request:
     """Look once more, now that the hand-over is in the log; where somebody was as quick as that, it goes on."""
-    why = ""
-    if await freezes.stopping(world.db, request.host, request.environment):
-        why = "A freeze was set the moment before it was handed over"
-    elif request.not_after <= await world.time():
-        why = "It expired the moment before it was handed over"
-    return await _not_restarted(world, request, why) if why and await _runs_on(world, request) else request
+    if await world.time() < request.not_after or not await _runs_on(world, request):
+        return request
+    return await _not_restarted(world, request, "It expired the moment before it was handed over")
 
 
 async def _not_restarted(world: World, request: Request, because: str) -> Request:

@@ -21,7 +21,7 @@ from app.flow.by_hand import hand_over
 from app.flow.ids import salted, stamp
 from app.flow.ports import World
 from app.flow.prove import place
-from app.flow.record import record
+from app.flow.record import begin, record
 from app.store import freezes, output, requests, services
 
 
@@ -34,10 +34,12 @@ async def execute(world: World, request: Request) -> Request:
     signatures = await envelope.signatures(world.db, request, text)
     if not read_warrant(text).argv:
         return await hand_over(world, request)
-    request = await _claim(world, request)
+    claimed = await _claim(world, request)
+    if claimed is None:
+        return request
     registry = await services.registry(world.db)
-    held = await _called_back(world, request, registry)
-    return held or await _follow(world, request, text, signatures, registry)
+    held = await _called_back(world, claimed, registry)
+    return held or await _follow(world, claimed, text, signatures, registry)
 
 
 async def _held_back(world: World, request: Request) -> Request | None:
@@ -50,18 +52,16 @@ async def _held_back(world: World, request: Request) -> Request | None:
 
 
 async def _called_back(world: World, request: Request, registry: Registry) -> Request | None:
-    """Look once more, now that the start is in the log: what was frozen, changed or over before it was does not run."""
-    if await freezes.stopping(world.db, request.host, request.environment):
-        return await _refused(world, request, "A freeze was set the moment before the run.")
+    """Look once more, now that the start is in the log: what was changed or over before it was does not run."""
     if request.not_after <= await world.time():
         return await _refused(world, request, "It expired the moment before the run.")
     return await watch.gone_stale(world, request, registry)
 
 
-async def _claim(world: World, request: Request) -> Request:
-    """Commit RunStarted. Of all workers exactly one gets past this line."""
+async def _claim(world: World, request: Request) -> Request | None:
+    """Commit RunStarted, unless a freeze came first. Of all workers exactly one gets past this line."""
     event = RunStarted(**stamp(await world.time()), digest=request.digest, worker=world.worker)
-    return await record(world, request, event)
+    return await begin(world, request, event)
 
 
 async def _follow(

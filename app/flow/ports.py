@@ -18,10 +18,13 @@ from app.store.engine import Database
 
 
 class Clock(Protocol):
-    """Time, in epoch seconds."""
+    """Time, in seconds: of the epoch, and of a clock that nobody sets."""
 
     def now(self) -> float:
-        """Return the time."""
+        """Return the time, in epoch seconds."""
+
+    def monotonic(self) -> float:
+        """Return the seconds since some moment, which setting the clock does not change: how long something takes."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

@@ -9,12 +9,14 @@ from app.core.outcome import Conclusion, Watch
 from app.core.registry import Registry
 from app.core.service import Service
 from app.core.verdict import Answer, Code, Need, Verdict
+from app.core.warrant import Warrant
 from app.core.warrant import read as read_warrant
 from app.flow import evidence as proof
 from app.flow.ids import salted, stamp
 from app.flow.ports import World
 from app.flow.prove import Look, look, remember
 from app.managers import MANAGERS
+from app.ssh.keys import fingerprint, pinned
 from app.store import requests, services
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 2.0
@@ -30,7 +32,7 @@ async def settle(world: World, request: Request) -> Request:
         return await _write(world, request, False, "The service was taken out of the registry.", None)
     text = await requests.text(world.db, request.warrant or "")
     ran = read_warrant(text) if text else None
-    if service.host != request.host or (ran and service.manager != ran.manager):
+    if service.host != request.host or (ran and not _is_what_ran(registry, service, ran)):
         return await _write(world, request, False, _ELSEWHERE, None)
     before = await proof.of(world.db, request)
     if before is None:
@@ -40,25 +42,33 @@ async def settle(world: World, request: Request) -> Request:
         service, lines, MANAGERS[service.manager], exit_status=request.exit_status, action=request.action
     )
     patience = world.limits.settle_timeout_seconds + service.settle_seconds
-    deadline = world.clock.now() + patience
+    deadline = world.clock.monotonic() + patience
     wait = _FIRST_WAIT
     while True:
         seen, watch, conclusion = await _observe(world, registry, service, watch)
-        now = world.clock.now()
         if ran and seen.verdict.is_verified and seen.verdict.unit != ran.unit:
             return await _write(world, request, False, _ELSEWHERE, seen, lines)
-        deadline = min(deadline, now + patience)  # a clock that was set back makes nobody wait for longer
-        if conclusion.is_final or now >= deadline:
+        if conclusion.is_final or world.clock.monotonic() >= deadline:
             return await _write(world, request, conclusion.is_success, conclusion.why, seen, lines)
         await world.clock.sleep(min(wait, max(_FIRST_WAIT, conclusion.look_again_in or wait)))
         wait = min(wait * 1.6, _LONGEST_WAIT)
 
 
 async def _observe(world: World, registry: Registry, service: Service, watch: Watch) -> tuple[Look, Watch, Conclusion]:
+    """Look once more. When, is told by a clock that nobody sets: how long it stayed is no matter of the time of day."""
+    began = world.clock.monotonic()
     seen = await look(world, registry, service)
+    took = world.clock.monotonic() - began
     green = [(each.label, each.is_green, each.seen) for each in seen.checks]
-    watch, conclusion = watch.see(seen.at, seen.verdict, seen.identity, green, seen.need.signs)
+    watch, conclusion = watch.see(began, seen.verdict, seen.identity, green, seen.need.signs, took=took)
     return seen, watch, conclusion
+
+
+def _is_what_ran(registry: Registry, service: Service, ran: Warrant) -> bool:
+    """Whether the entry still means the manager and the machine of the warrant: one by that name with that key."""
+    host = registry.host(service.host)
+    is_same_machine = host is not None and ran.host_key in map(fingerprint, pinned(host))
+    return is_same_machine and service.manager == ran.manager
 
 
 async def _write(  # noqa: PLR0917 - what a Settled holds

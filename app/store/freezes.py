@@ -4,11 +4,11 @@ A scope is ``all``, ``environment:NAME`` or ``host:NAME``, which the flow checks
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import delete, func, insert, select
 
-from app.core.errors import Conflict
+from app.core.errors import Conflict, Refused
 from app.core.events import epoch, iso
 from app.store.engine import Database
 from app.store.log import Tx, body_for
@@ -43,6 +43,23 @@ async def current(db: Database) -> tuple[Freeze, ...]:
 async def stopping(db: Database, host: str, environment: str) -> str | None:
     """Say which of the freezes that hold now stops a run on this host, or None where none does."""
     return sentence(await current(db), host, environment)
+
+
+def heeding(db: Database, host: str, environment: str) -> Database:
+    """Return the database as what a freeze stops on this host writes to it: not at all while one does.
+
+    ``write`` then raises Refused ``frozen``, with nothing changed.
+    """
+    before = db.guard
+
+    async def guard(tx: Tx) -> None:
+        if before is not None:
+            await before(tx)
+        wanted = select(FREEZES.c.scope).where(FREEZES.c.scope.in_(_binding(host, environment)))
+        if (scope := await tx.connection.scalar(wanted.limit(1))) is not None:
+            raise Refused(f"{_named(scope)} is frozen.", code="frozen", next_step="Wait until it is released.")
+
+    return replace(db, guard=guard)
 
 
 async def freeze(db: Database, scope: str, *, by: str, at: float, event_id: str, reason: str) -> None:
@@ -86,12 +103,16 @@ async def release(db: Database, scope: str, *, by: str, at: float, event_id: str
 def sentence(freezes: Iterable[Freeze], host: str, environment: str) -> str | None:
     """Say which of these freezes stops a run on this host, or None where none does."""
     for each in freezes:
-        if each.scope in {"all", f"environment:{environment}", f"host:{host}"}:
+        if each.scope in _binding(host, environment):
             why = f": {each.reason}" if each.reason else "."
             return (
                 f"{_named(each.scope)} is frozen by {each.by_name} since {iso(each.at)[:16].replace('T', ' ')} UTC{why}"
             )
     return None
+
+
+def _binding(host: str, environment: str) -> tuple[str, ...]:
+    return "all", f"environment:{environment}", f"host:{host}"
 
 
 def _named(scope: str) -> str:

@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from app.core.registry import Registry
 from app.core.run import Checked
 from app.flow.ports import Limits, News, World
+from app.main import SystemClock
 from app.settings import Settings
 from app.store.engine import open_database
 from app.web.health import router as health
@@ -45,16 +46,6 @@ class Recorded(Dark):
         return Checked(check.label, is_green=True, seen="it holds")
 
 
-class Clock:
-    """The machine's own clock."""
-
-    def now(self) -> float:
-        return time.time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-
 async def serve(folder: Path) -> None:
     """Serve until the process is ended."""
     database = f"sqlite+aiosqlite:///{folder / 'askfirst.db'}"
@@ -64,7 +55,7 @@ async def serve(folder: Path) -> None:
     base = f"http://localhost:{listener.getsockname()[1]}"  # by its name: at a bare address no browser has passkeys
     settings = Settings(base_url=base, data_dir=folder)
     limits = Limits(new_key_seconds=settings.new_key_seconds)
-    world = World(db=db, hosts=hosts, clock=Clock(), news=News(), limits=limits, worker="test:1")
+    world = World(db=db, hosts=hosts, clock=SystemClock(), news=News(), limits=limits, worker="test:1")
     made = await every_state(await plant(world))
     app = FastAPI(openapi_url=None)
     app.state.world = world

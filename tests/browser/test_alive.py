@@ -9,10 +9,10 @@ from playwright.sync_api import Page, expect
 from app.core import events as happened
 from app.flow.ids import salted
 from app.flow.ports import Limits, News, World
+from app.main import SystemClock
 from app.store import output, people, requests
 from app.store.engine import open_database
 from tests.browser.conftest import Site, run, served
-from tests.browser.server import Clock
 from tests.integration.web.conftest import Dark
 from tests.integration.web.seed import Seed
 
@@ -33,7 +33,7 @@ def happen(site: Site, act: Callable[[Seed], Awaitable[T]]) -> T:
     async def other_process() -> T:
         db = await open_database(site.database)
         hosts: Any = Dark()
-        world = World(db=db, hosts=hosts, clock=Clock(), news=News(), limits=Limits(), worker="other:1")
+        world = World(db=db, hosts=hosts, clock=SystemClock(), news=News(), limits=Limits(), worker="other:1")
         accounts = {account.email.split("@")[0]: account for account in await people.everyone(db)}
         try:
             return await act(Seed(world, accounts))

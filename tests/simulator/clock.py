@@ -18,6 +18,9 @@ class SimulatedClock(FakeClock):
     def now(self) -> float:
         return self._now + self._loop.time() + self.off
 
+    def monotonic(self) -> float:
+        return self._loop.time()
+
     def set(self, off: float) -> None:
         """Let it be off by so much from now on."""
         self.off, self._set_at = off, self._loop.time()

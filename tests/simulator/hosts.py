@@ -47,22 +47,24 @@ class WatchedHost(FakeHost):
             self.kill(process.pid)
 
     def reboot(self) -> None:
+        if self.model is not None:
+            self.model.standing.running.clear()
         FakeHost.reboot(self)
         if self.has_by_hand:
             self.start_by_hand()
 
     def kill(self, pid: int) -> None:
-        self._changes(self.processes[pid].ports)
+        self._changes(self.processes[pid].ports, runs=False)
         FakeHost.kill(self, pid)
 
     def _spawn(self, ppid: int, user: str, argv: tuple[str, ...], cwd: str, ports: tuple[int, ...]) -> int:
-        self._changes(ports)
+        self._changes(ports, runs=True)
         return super()._spawn(ppid, user, argv, cwd, ports)
 
-    def _changes(self, ports: tuple[int, ...]) -> None:
+    def _changes(self, ports: tuple[int, ...], *, runs: bool) -> None:
         if self.model is not None:
             for port in ports:
-                self.model.standing.changes[SERVICES[port]].append(self.model.standing.moment)
+                self.model.standing.changed(SERVICES[port], runs=runs)
 
     def spend(self, text: str) -> Run | Differs | Refusal:
         answer = FakeHost.spend(self, text)

@@ -6,7 +6,7 @@ Nothing of Askfirst is patched: a world is built with these instead, as ``main``
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core.errors import AskfirstError, Conflict, Lost
 from app.core.events import RunRefused, RunStarted
@@ -141,6 +141,14 @@ class TakesSilenceForAChange(Worker):
             if before is not None and seen.identity != before.identity:
                 return await watch.go_stale(world, request, "The host has changed.", None)
         return await super()._step(world, request)
+
+
+class HasNoPatience(Worker):
+    """It takes what its first look after a run shows for the end."""
+
+    async def _step(self, world: World, request: Request) -> Request:
+        limits = replace(world.limits, settle_timeout_seconds=-60.0)
+        return await super()._step(replace(world, limits=limits), request)
 
 
 class SweepsUnleased(Sweep):

@@ -3,14 +3,15 @@
 Each rule says what the flow promises and no more, since what lies between a look and its commit cannot be known:
 
 - No two requests of one service are open at a time, and a yes comes before its request is over.
-- A run or a hand-over is begun under a lease, and by a look that came after that was taken: nothing that was frozen or
-  over by then, by the database's clock, is begun.
-- Of what was begun no byte is sent where a freeze has held since before its start was committed, or where its time was
-  over by then, by the clock that counts: the database's, with a file the sender's. There was a second look after that.
+- A run or a hand-over is begun under a lease, and not while a freeze holds. By a look that came after the lease was
+  taken, nothing that was over by then, by the database's clock, is begun.
+- Of what was begun no byte is sent where its time was over when its start was committed, by the clock that counts: the
+  database's, with a file the sender's. There was a second look after that.
 - A request expires when its time has come by that clock, whatever another one says; and it goes stale where something
   has changed on the host since it was asked for.
 - By hand nothing is sent. A success there is another process than before; what was restarted has not been not run; and
   where what ran before was there to be seen when the wait was over, nothing was restarted.
+- What runs anew, and has since before whoever settles it took the lease, has not failed where every look was answered.
 - What a sweep keeps, it keeps under its lease.
 """
 
@@ -60,13 +61,13 @@ class Rules:
             case WentStale():
                 if not self.standing.has_changed(told.request.service, told.asked):
                     self.record.breaks("a stale end is true", event.why)
+            case Settled(is_success=False):
+                self._fails(told, event)
         if told.request.is_by_hand:
             self._by_hand(told, event, who)
 
     def sends(self, told: Told, who: str) -> None:
         """Hold the sending of a warrant that has a start against the rules."""
-        if self.standing.is_stopped(told.request, told.begun):
-            self.record.breaks("what is frozen is not sent", f"by {who}")
         if told.was_over:
             self.record.breaks("what is over is not sent", f"by {who}")
 
@@ -77,12 +78,11 @@ class Rules:
 
     def _begins(self, told: Told, who: str) -> None:
         standing, request = self.standing, told.request
-        told.begun = standing.moment
         told.was_over = standing.is_over(request.not_after, standing.clocks[who].now(), who)
         lease = standing.leases.get(request.id)
         if lease is None or not standing.holds(who, request.id):
             self.record.breaks("a run is begun under a lease", f"by {who}")
-        elif standing.is_stopped(request, lease.moment):
+        elif standing.is_frozen(request):
             self.record.breaks("what is frozen is not begun", f"by {who}")
         elif request.not_after <= lease.at and (standing.is_served or standing.is_steady(who)):
             self.record.breaks("what is over is not begun", f"by {who}")
@@ -92,6 +92,14 @@ class Rules:
         at = request.asked_at + OPEN_SECONDS if request.state is State.OPEN else request.not_after
         if standing.is_early(at, event.at, who):
             self.record.breaks("an expired end is true", f"by {who}")
+
+    def _fails(self, told: Told, event: Settled) -> None:
+        standing, service = self.standing, told.request.service
+        lease = standing.leases.get(told.request.id)
+        began = lease.moment if lease else 0
+        is_new = standing.has_changed(service, told.proved, began) and service in standing.running
+        if is_new and not standing.has_changed(service, began) and standing.unanswered < began:
+            self.record.breaks("what came back has not failed", event.why)
 
     def _by_hand(self, told: Told, event: Event, who: str) -> None:
         standing, request = self.standing, told.request

@@ -34,13 +34,12 @@ class Taken:
 
 @dataclass
 class Told:
-    """What the log says of one request, and the moments when it was asked for, proved, and begun to run."""
+    """What the log says of one request, and the moments when it was asked for and proved."""
 
     request: Request
     first: int
     asked: int
     proved: int = 0
-    begun: int = 0
     started: list[tuple[int, RunStarted]] = field(default_factory=list)
     was_over: bool = False
 
@@ -54,18 +53,24 @@ class Standing:
     is_served: bool
     moment: int = 0
     clocks: dict[str, SimulatedClock] = field(default_factory=dict)
-    frozen: dict[str, int] = field(default_factory=dict)
+    frozen: set[str] = field(default_factory=set)
     leases: dict[str, Taken] = field(default_factory=dict)
     changes: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    running: set[str] = field(default_factory=set)
     unanswered: int = -1
     _swept: list[Any] = field(default_factory=list)
+
+    def changed(self, service: str, *, runs: bool) -> None:
+        """Take note that a process of a service came or went."""
+        self.changes[service].append(self.moment)
+        (self.running.add if runs else self.running.discard)(service)
 
     def switched(self, kind: str, scope: str) -> None:
         """Take note of a freeze, or of its release."""
         if kind == "frozen":
-            self.frozen[scope] = self.moment
+            self.frozen.add(scope)
         else:
-            self.frozen.pop(scope, None)
+            self.frozen.discard(scope)
 
     def read(self) -> bool:
         """Read who holds what by now, and say whether a sweep was noted."""
@@ -81,10 +86,9 @@ class Standing:
         row = self.raw.execute(_LEASE, (subject,)).fetchone()
         return row is not None and row[1] == worker and row[3] > 0
 
-    def is_stopped(self, request: Request, moment: int) -> bool:
-        """Whether a freeze that binds a request holds, and has ever since before a moment."""
-        binding = ("all", f"environment:{request.environment}", f"host:{request.host}")
-        return any(self.frozen.get(scope, moment) < moment for scope in binding)
+    def is_frozen(self, request: Request) -> bool:
+        """Whether a freeze holds that binds a request."""
+        return bool(self.frozen & {"all", f"environment:{request.environment}", f"host:{request.host}"})
 
     def is_over(self, at: float, now: float, who: str) -> bool:
         """Whether a time has come: by the database's clock, or with a file by ``now``, the one of a process."""

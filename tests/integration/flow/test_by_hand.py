@@ -12,7 +12,7 @@ from app.core.lifecycle import Request, State
 from app.core.policy import Role
 from app.flow import by_hand, evidence, freeze
 from app.flow.worker import Worker
-from app.store import requests
+from app.store import requests, services
 from tests.fakes.hosts import FakeHosts
 from tests.integration.flow.conftest import Stage
 
@@ -65,14 +65,15 @@ class Freezing(FakeHosts):
         return seen
 
 
-async def test_a_freeze_that_came_before_the_hand_over_ends_it_by_what_the_host_shows(
+async def test_what_is_frozen_while_the_host_is_looked_at_is_not_handed_over_until_it_is_released(
     stage: Stage, approved: Request
 ) -> None:
     hosts = Freezing(stage.hosts.clock, stage.hosts.hosts)
     hosts.freeze = once(lambda: freeze.freeze(stage.world, stage.who["cy"], "all", "An incident."))
     after = await stage.work(approved, Worker(replace(stage.world, hosts=hosts)))
-    assert after.state is State.NOT_RUN
-    assert after.outcome == "A freeze was set the moment before it was handed over, and what ran before still runs."
+    assert after.state is State.APPROVED
+    await freeze.release(stage.world, stage.who["cy"], "all", "It is over.")
+    assert (await stage.work(approved)).state is State.RUNNING
 
 
 def once(deed: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
@@ -103,6 +104,19 @@ async def test_it_is_handed_to_whoever_asked_with_a_time_and_proved_once_that_pe
     assert proof is not None
     assert [line.split()[1] for line in proof.gone if line.startswith("process ")] == [str(was)]
     assert any(line.startswith(f"process {pid(stage)} ") for line in proof.identity)
+
+
+@pytest.mark.law(11)
+async def test_another_machine_by_the_same_name_is_no_sign_that_it_was_restarted(stage: Stage, handed: Request) -> None:
+    other = stage.hosts.add("other")
+    other.by_hand(5051)
+    stage.hosts.hosts["alpha"] = other
+    (claim,) = (await services.registry(stage.db)).services
+    await stage.register(claim, host=replace(stage.alpha.host, host_keys=other.host.host_keys))
+    stage.clock.advance(3600)
+    after = await stage.work(handed)
+    assert after.state is State.FAILED
+    assert "means something else by now than what ran" in after.outcome
 
 
 async def test_one_that_nobody_restarted_does_not_succeed_by_being_said_so(stage: Stage, handed: Request) -> None:

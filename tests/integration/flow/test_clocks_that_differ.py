@@ -106,6 +106,7 @@ async def test_a_start_that_is_in_the_log_is_called_back_where_it_is_over_by_the
 ) -> None:
     request, over_at = await approved(stage)
     claimed = await execute._claim(stage.world, request)  # noqa: SLF001 - the moment between the start and the run
+    assert claimed is not None
     time_is(stage, over_at - left)
     registry = await services.registry(stage.db)
     held = await execute._called_back(off_by(stage, off), claimed, registry)  # noqa: SLF001 - as above

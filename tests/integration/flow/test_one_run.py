@@ -152,14 +152,14 @@ async def test_an_answer_without_the_commands_end_leaves_it_unknown_until_the_ho
 
 
 @pytest.mark.law(5)
-@pytest.mark.parametrize(("change", "state"), [("frozen", State.NOT_RUN), ("edited", State.STALE)])
+@pytest.mark.parametrize(("change", "state"), [("frozen", State.APPROVED), ("edited", State.STALE)])
 async def test_what_comes_between_the_last_look_and_the_claim_is_heeded_before_anything_is_sent(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, change: str, state: State
 ) -> None:
     approved = await stage.approve(await stage.waiting())
     claim = execute._claim  # noqa: SLF001 - the moment that nothing else can hit
 
-    async def changed_meanwhile(world: World, request: Request) -> Request:
+    async def changed_meanwhile(world: World, request: Request) -> Request | None:
         if change == "frozen":
             await freeze.freeze(stage.world, stage.who["cy"], "all", "An incident.")
         else:

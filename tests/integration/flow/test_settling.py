@@ -59,6 +59,22 @@ async def test_a_service_that_was_moved_meanwhile_is_no_sign_that_what_ran_came_
     assert "means something else by now than what ran" in after.outcome
 
 
+@pytest.mark.law(11)
+async def test_another_machine_by_the_same_name_is_no_sign_that_what_ran_came_back(stage: Stage) -> None:
+    stage.alpha.programs[UNIT].comes_back = False
+    ran = await execute.execute(stage.world, await stage.approve(await stage.waiting()))
+    assert ran.state is State.SETTLING
+    other = stage.hosts.add("other")
+    other.supervise()
+    other.pull(PATH, FIXED)
+    other.replace(UNIT)
+    stage.hosts.hosts["alpha"] = other
+    await enter(stage, replace(stage.alpha.host, host_keys=other.host.host_keys))
+    after = await stage.work(ran)
+    assert after.state is State.FAILED
+    assert "means something else by now than what ran" in after.outcome
+
+
 @pytest.mark.law(13)
 async def test_a_host_that_says_what_no_gate_writes_does_not_keep_a_request_settling_for_ever(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
@@ -84,7 +100,7 @@ async def test_a_run_whose_machine_stood_still_after_the_claim_until_it_was_over
     approved = await stage.approve(await stage.waiting())
     claim = execute._claim  # noqa: SLF001 - the moment that nothing else can hit
 
-    async def stands_still(world: World, request: Request) -> Request:
+    async def stands_still(world: World, request: Request) -> Request | None:
         claimed = await claim(world, request)
         stage.clock.advance(3600)
         return claimed

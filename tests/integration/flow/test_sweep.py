@@ -166,7 +166,7 @@ async def test_a_clock_that_was_set_back_neither_stops_the_sweep_nor_lets_it_flo
     watched = await fleet(stage, 4)
     sweep = Sweep(stage.world)
     await sweep_for(stage, EVERY, sweep)
-    stage.clock.advance(-7200)
+    stage.clock.set(-7200)
     watched.began.clear()
     await sweep_for(stage, 120, sweep)
     assert set(Counter(name for name, _ in watched.began).values()) == {1}
