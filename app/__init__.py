@@ -18,6 +18,7 @@ The folders are rings, and imports point down only::
 Where to start reading, in an hour and without knowing FastAPI or SSH: ``core/facts`` (what a host can show),
 ``core/judge`` (what follows from it), ``core/warrant`` (the text that is approved), ``core/lifecycle`` (what can happen
 to a request), ``managers/supervisor`` (one manager, whole), then ``flow/ask``, ``flow/decide`` and ``flow/execute``.
+The laws that modules name by their number stand in CONTRIBUTING.md.
 """
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The entries of the threat model: those that the code can reach, each with a test, and those that wait for a feature.
+"""The threat model, an entry a line: what the code can reach, each with a test, and what waits for a feature.
 
 A test names its entry with ``@pytest.mark.threat("B4")``. With ``--require-threats`` the collection fails where an
 entry of ``REACHED`` has no test, so that none is lost unseen. An entry moves from ``WAITING`` to ``REACHED`` in the

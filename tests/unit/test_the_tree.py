@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from app import paths
 
@@ -35,6 +36,23 @@ def test_no_function_is_over_40_lines() -> None:
                 if lines > 40:
                     long.append(f"{path.relative_to(ROOT)}:{node.name} has {lines}")
     assert long == []
+
+
+def test_the_laws_that_files_name_stand_in_contributing() -> None:
+    laws = re.findall(r"^(\d+)\. ", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert laws == [str(number) for number in range(1, 14)]
+    named = {number for path in FILES for number in re.findall(r"\blaw (\d+)", path.read_text())}
+    assert named <= set(laws)
+
+
+def test_what_migrate_runs_sees_the_servers_settings_and_files() -> None:
+    """A recovery with Docker Compose runs there, and forgives only the anchor that it sees."""
+    services = YAML(typ="safe").load(ROOT / "docker-compose.yml")["services"]
+    there, servers = services["migrate"], services["askfirst"]
+    assert there["volumes"] == servers["volumes"]
+    assert there["env_file"] == servers["env_file"]
+    url = "ASKFIRST_DATABASE_URL"
+    assert {**there["environment"], url: ""} == {**servers["environment"], url: ""}
 
 
 def test_templates_and_migrations_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
