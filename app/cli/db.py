@@ -19,7 +19,7 @@ app = typer.Typer(help="The database: upgrade, copy, backup, restore, roles.", n
 
 @app.command("upgrade")
 def upgrade(context: typer.Context, as_json: AsJson = False) -> None:
-    """Bring the database to this version, as every start does too. Make a backup of it first."""
+    """Bring the database to this version, as a start does too where it may change tables. Make a backup of it first."""
     wiring: Wiring = context.obj
 
     async def run() -> Answer:
@@ -97,7 +97,10 @@ def recover(
     reason: Annotated[str, typer.Option(help="Why; it is shown and logged.")],
     as_json: AsJson = False,
 ) -> None:
-    """Say in the log that an older state of the database was put back by other means, and freeze everything."""
+    """Say in the log that an older state of the database was put back by other means, and freeze everything.
+
+    Stop every server first. It forgives what ASKFIRST_ANCHOR_FILE holds: run it with the servers' own settings.
+    """
     wiring: Wiring = context.obj
 
     async def run() -> Answer:

@@ -22,7 +22,7 @@ def scan(
     host: Annotated[str, typer.Argument(help="A host of the registry, or ADDRESS or ADDRESS:PORT.")],
     as_json: AsJson = False,
 ) -> None:
-    """Fetch a host's keys to compare and pin. Exits 1 where a pinned key is not among them."""
+    """Fetch a host's keys to compare and pin. Exits 1 where keys are pinned and the host shows none of them."""
 
     async def act(world: World) -> Answer:
         registered = (await services.registry(world.db)).host(host)

@@ -1,6 +1,7 @@
 """The command line: one file for each noun, put together here. No token approves by any of them.
 
-``main`` passes the wiring as the context's object. Every command that answers takes ``--json``.
+``main`` passes the wiring as the context's object. Every command that answers takes ``--json``;
+``audit export`` and ``audit bundle`` write what is to be kept, as it is.
 """
 
 from typing import Annotated

@@ -19,7 +19,11 @@ from app.store.engine import Database, open_database
 
 
 def doctor(context: typer.Context, as_json: AsJson = False) -> None:
-    """Check this installation, and say what to do where something is amiss."""
+    """Check this installation, and say what to do where something is amiss.
+
+    Before each point stands ok, NO, or ? where it cannot be told from here, or is not there yet. Exits 1 where one is
+    NO, 2 where none is and one is ?.
+    """
     wiring: Wiring = context.obj
 
     async def run() -> Answer:

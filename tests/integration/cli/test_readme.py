@@ -9,6 +9,7 @@ import typer
 from app.cli.main import app
 from app.core.level import RAISE, STOLEN, Level
 from app.settings import Settings
+from app.web.words import ROLES
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text()
@@ -66,6 +67,12 @@ def test_every_command_that_answers_does_so_in_json() -> None:
     silent = {"serve", "signer", "demo", "audit export", "audit bundle"}
     without = [name for name, each in commands().items() if not any("--json" in one.opts for one in each.params)]
     assert set(without) == silent
+
+
+def test_each_role_is_told_of_in_the_words_of_the_pages() -> None:
+    section = README.partition("### Who may do what\n")[2].partition("\n#")[0]
+    rows = dict(re.findall(r"^- `([a-z]+)` (.+?)\.", section, re.MULTILINE))
+    assert rows == {str(role): words for role, words in ROLES.items()}
 
 
 def test_the_table_of_levels_says_what_the_pages_say() -> None:
