@@ -57,6 +57,10 @@ async def restore(file: Path, url: str, say_so: Callable[[Database], Awaitable[i
 
 
 def _fetch(file: Path, there: Path) -> None:
+    """Copy a file that is all of its database: a server that runs or was killed has the newest of it beside."""
+    for beside in (file.with_name(f"{file.name}{end}") for end in ("-wal", "-journal")):
+        if beside.exists() and beside.stat().st_size:
+            raise _no_backup(f"The file {file} is not all of a database: {beside} belongs to it.")
     try:
         shutil.copyfile(file, there)
     except FileNotFoundError as error:

@@ -6,7 +6,7 @@ verifies and every other row was read back as it was.
 """
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -67,9 +67,9 @@ async def _engines(
     if from_address == to_address:
         raise Refused("Both are the same database.", code="same_database", next_step="Name another one to copy to.")
     await (await open_database(source, make=False, upgrade=False)).close()
-    await (await open_database(target)).close()
+    await _prepare(target)
     origin = from_dialect.reader(from_address) if only_reads else from_dialect.writer(from_address)
-    end = to_dialect.writer(to_address)
+    end = to_dialect.filler(to_address)
     try:
         yield origin, end
     except (*from_dialect.FAILURES, *to_dialect.FAILURES) as error:
@@ -83,8 +83,7 @@ async def _copy(here: AsyncConnection, there: AsyncConnection) -> Copied:
     for each in (here, there):  # a long log is read on one end while the other waits
         await of(each.engine).be_patient(each)
     tables = await _tables(there)
-    for table in tables:
-        await _refuse_filled(there, table)
+    await _refuse_filled(there, tables)
     before = await verify_on(here)
     if not before.is_whole:
         raise Refused(
@@ -110,16 +109,27 @@ async def _tables(connection: AsyncConnection) -> list[Table]:
     return [AUDIT, *rest]
 
 
-async def _refuse_filled(connection: AsyncConnection, table: Table) -> None:
-    wanted = select(func.count()).select_from(table)
-    if table in _ALONE:
-        wanted = wanted.where(_ALONE[table] != 0)
-    if await connection.scalar(wanted):
-        raise Refused(
-            f"The database to copy to is not empty: it has {table.name}.",
-            code="not_empty",
-            next_step="Make an empty database, and name that one; a file is moved away with its -wal and its -shm.",
-        )
+async def _prepare(target: str) -> None:
+    """Make the database to copy to where there is none, and look into one that is there before anything touches it."""
+    db = await open_database(target)
+    try:
+        async with db.read() as connection:
+            await _refuse_filled(connection, await _tables(connection))
+    finally:
+        await db.close()
+
+
+async def _refuse_filled(connection: AsyncConnection, tables: Sequence[Table]) -> None:
+    for table in tables:
+        wanted = select(func.count()).select_from(table)
+        if table in _ALONE:
+            wanted = wanted.where(_ALONE[table] != 0)
+        if await connection.scalar(wanted):
+            raise Refused(
+                f"The database to copy to is not empty: it has {table.name}.",
+                code="not_empty",
+                next_step="Make an empty database, and name that one; a file is moved away with its -wal and its -shm.",
+            )
 
 
 async def _send(here: AsyncConnection, there: AsyncConnection, table: Table) -> tuple[int, int]:

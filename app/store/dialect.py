@@ -64,6 +64,9 @@ class Dialect(Protocol):
     def writer(self, address: URL, *, foreign_keys: bool = True) -> AsyncEngine:
         """Return the engine of the one writer of this process."""
 
+    def filler(self, address: URL) -> AsyncEngine:
+        """Return an engine that fills an empty database: once it has committed, nothing is left to be written."""
+
     async def alone(self, connection: AsyncConnection) -> None:
         """Let nobody else change the tables until the transaction ends."""
 

@@ -151,6 +151,11 @@ def writer(address: URL, *, foreign_keys: bool = True) -> AsyncEngine:
     return _engine(address, _WRITES, pool_size=1, max_overflow=0)
 
 
+def filler(address: URL) -> AsyncEngine:
+    """Return an engine that writes as any other does: a server tells of everything that finds no room."""
+    return writer(address)
+
+
 def _engine(address: URL, settings: Iterable[str], **pool: int) -> AsyncEngine:
     engine = create_async_engine(address, connect_args=dict(_CONNECT), pool_pre_ping=True, **pool)
 

@@ -48,6 +48,7 @@ TAMPERING: tuple[tuple[str, ...], ...] = (
 )
 
 BUSY_MILLISECONDS = 10_000
+_LOGGED = ("journal_mode=WAL", "synchronous=FULL")
 _MOUNTS = Path("/proc/self/mountinfo")
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "fuse.sshfs", "fuse.glusterfs"})
 
@@ -62,22 +63,33 @@ def address(url: URL) -> URL:
 
 def reader(address: URL) -> AsyncEngine:
     """Return an engine that can only read."""
-    return _engine(address, "BEGIN", "query_only=ON", pool_size=8, max_overflow=24)
+    return _engine(address, "BEGIN", (*_LOGGED, "query_only=ON"), pool_size=8, max_overflow=24)
 
 
 def writer(address: URL, *, foreign_keys: bool = True) -> AsyncEngine:
     """Return the engine of the one writer; a migration that rebuilds tables runs without ``foreign_keys``."""
-    return _engine(address, "BEGIN IMMEDIATE", f"foreign_keys={int(foreign_keys)}", pool_size=1, max_overflow=0)
+    pragmas = (*_LOGGED, f"foreign_keys={int(foreign_keys)}")
+    return _engine(address, "BEGIN IMMEDIATE", pragmas, pool_size=1, max_overflow=0)
 
 
-def _engine(url: URL, begin: str, pragma: str, **pool: int) -> AsyncEngine:
+def filler(address: URL) -> AsyncEngine:
+    """Return an engine for the one transaction that fills an empty file, which needs no ``-wal`` beside it after that.
+
+    Through a WAL everything would be written twice, and of the second time, from there into the file, SQLite tells
+    nobody that the disk is full.
+    """
+    pragmas = ("journal_mode=DELETE", "synchronous=EXTRA", "foreign_keys=1")
+    return _engine(address, "BEGIN IMMEDIATE", pragmas, pool_size=1, max_overflow=0)
+
+
+def _engine(url: URL, begin: str, pragmas: Iterable[str], **pool: int) -> AsyncEngine:
     engine = create_async_engine(url, connect_args={"timeout": BUSY_MILLISECONDS / 1000}, **pool)
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, record: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves: sqlite3 would begin late, and never for a read
         cursor = connection.cursor()
-        for each in ("journal_mode=WAL", "synchronous=FULL", "recursive_triggers=ON", pragma):
+        for each in (*pragmas, "recursive_triggers=ON"):
             cursor.execute(f"PRAGMA {each}")
         cursor.close()
 

@@ -16,7 +16,7 @@ _MEANINGS: Mapping[str, Meaning] = {
         Broken,
         "disk_full",
         "The disk is full: nothing was recorded, so nothing was done.",
-        "Free space on the disk that holds the database, then repeat what you did.",
+        "Free space on the disk that is written to, then repeat what you did.",
     ),
     "SQLITE_BUSY": Meaning(
         Refused,

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from app.core.errors import Refused
+from app.core.errors import Broken, Refused
 from app.store import output, people, sqlite
 from app.store.backup import backup, restore
 from app.store.engine import Database, lock_for_serving, open_database
 from app.store.verify import verify
-from tests.integration.databases import Databases, disarmed, moved, raw
+from tests.integration.databases import Databases, disarmed, file, moved, raw
+from tests.integration.limits import no_file_beyond
 from tests.integration.store.sample import everything, note
 
 LOG = "SELECT seq, body, prev, hash FROM audit ORDER BY seq"
@@ -102,6 +103,20 @@ async def test_no_file_is_written_over(db: Database, url: str, tmp_path: Path) -
     assert nowhere.value.code == "backup_place"
 
 
+@pytest.mark.threat("F4")
+async def test_a_backup_that_finds_no_room_at_its_end_is_no_backup(db: Database, url: str, tmp_path: Path) -> None:
+    """The last page does not fit, though a WAL of what was added to the empty file would."""
+    await everything(db)
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    copied = await backup(url, folder / "whole")
+    with no_file_beyond((folder / "whole").stat().st_size - 1), pytest.raises(Broken) as broken:
+        await backup(url, folder / "cut")
+    assert broken.value.code == "store_io"
+    assert [each.name for each in folder.iterdir()] == ["whole"]
+    assert await backup(url, folder / "cut") == copied
+
+
 @pytest.mark.threat("F1")
 async def test_a_log_that_is_not_whole_makes_no_backup_and_is_not_restored(
     db: Database, url: str, tmp_path: Path
@@ -138,10 +153,22 @@ async def test_what_is_no_backup_is_refused_and_nothing_is_made(tmp_path: Path) 
     letter.write_text("a letter to my aunt " * 100)
     raw(_url(foreign), "CREATE TABLE songs (name text)")
     back = tmp_path / "new" / "askfirst.db"
-    for file in (empty, letter, foreign):
+    for each in (empty, letter, foreign):
         with pytest.raises(Refused) as refused:
-            await restore(file, _url(back), noted)
-        assert (refused.value.code, str(file) in refused.value.message) == ("no_backup", True)
+            await restore(each, _url(back), noted)
+        assert (refused.value.code, str(each) in refused.value.message) == ("no_backup", True)
+    assert not back.parent.exists()
+
+
+@pytest.mark.only("sqlite")
+async def test_the_file_of_a_database_in_use_is_no_backup_without_what_lies_beside_it(
+    db: Database, url: str, tmp_path: Path
+) -> None:
+    await note(db)
+    back = tmp_path / "new" / "askfirst.db"
+    with pytest.raises(Refused) as refused:
+        await restore(file(url), _url(back), noted)
+    assert (refused.value.code, f"{file(url)}-wal" in refused.value.message) == ("no_backup", True)
     assert not back.parent.exists()
 
 

@@ -11,6 +11,7 @@ from app.store.copying import copy, snapshot
 from app.store.engine import Database, lock_for_serving, open_database
 from app.store.verify import verify
 from tests.integration.databases import disarmed, raw
+from tests.integration.limits import no_file_beyond
 from tests.integration.store.sample import NOW, everything, fresh_id, note
 
 
@@ -73,6 +74,23 @@ async def test_a_copy_that_ends_in_the_middle_leaves_nothing_and_can_be_made_aga
     assert raw(bare, "SELECT count(*) FROM audit") == [(0,)]
     raw(bare, "DROP TABLE words", "ALTER TABLE elsewhere RENAME TO words")
     assert (await copy(file, bare)).rows["audit"] > 1200
+
+
+@pytest.mark.only("sqlite")
+@pytest.mark.threat("F4")
+async def test_a_copy_that_finds_no_room_at_its_end_leaves_nothing_and_one_that_does_lies_in_one_file(
+    file: str, bare: str, tmp_path: Path
+) -> None:
+    db = await open_database(file)
+    await everything(db)
+    await db.close()
+    whole = tmp_path / "whole" / "askfirst.db"
+    copied = await copy(file, f"sqlite:///{whole}")
+    assert sorted(each.name for each in whole.parent.iterdir()) == ["askfirst.db", "askfirst.db.lock"]
+    with no_file_beyond(whole.stat().st_size - 1), pytest.raises(Broken):
+        await copy(file, bare)
+    assert raw(bare, "SELECT count(*) FROM audit") == [(0,)]
+    assert await copy(file, bare) == copied
 
 
 @pytest.mark.only("postgresql")

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import resource
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from app.store.log import Tx, body_for, canonical
 from app.store.tables import TEXTS
 from app.store.verify import verify
 from tests.integration.databases import REFUSED, file, raw
+from tests.integration.limits import no_file_beyond
 from tests.integration.store.sample import NOW, note, waiting
 
 ROWS = "SELECT seq, body, prev, hash FROM audit ORDER BY seq"
@@ -205,13 +205,8 @@ async def test_a_full_disk_releases_nobody_as_written_and_says_what_to_do(db: Da
 async def test_a_commit_that_fails_releases_nobody_and_leaves_nothing(db: Database, url: str) -> None:
     await note(db, "first")
     wal = Path(f"{file(url)}-wal")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # No file of this process may grow any further: each change runs to its end, and the commit fails.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (wal.stat().st_size, hard))
-    try:
+    with no_file_beyond(wal.stat().st_size):  # each change runs to its end, and the commit fails
         answers = await asyncio.gather(*(note(db, f"n{number}") for number in range(20)), return_exceptions=True)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert {type(answer) for answer in answers} == {Broken}
     assert {answer.code for answer in answers if isinstance(answer, Broken)} == {"store_io"}
     assert raw(url, "SELECT event_id FROM audit") == [("first",)]
