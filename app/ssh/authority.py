@@ -5,6 +5,7 @@ serial: that a serial was signed is on disk before the certificate leaves, so a 
 crash either. What was signed lies in ``KEY.signed``, a line ``SERIAL PRINCIPAL TIME FINGERPRINT`` each.
 """
 
+import errno
 import fcntl
 import os
 import time
@@ -46,7 +47,7 @@ class Authority:
             raise Refused(
                 f"Another signer uses {key_path}.", code="signer_runs", next_step="One signer is enough; end the other."
             ) from error
-        self._signed = self._read(path)
+        self._signed = _read(path)
 
     @property
     def public_line(self) -> str:
@@ -95,16 +96,19 @@ class Authority:
         return made.export_certificate("openssh").decode("ascii").strip()
 
     def _note(self, line: str) -> None:
-        os.write(self._file, line.encode("ascii"))
+        """Add a line, and return when all of it is on the disk; one that was cut short before it is ended first."""
+        size = os.fstat(self._file).st_size
+        is_torn = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
+        noted = (f"\n{line}" if is_torn else line).encode("ascii")
+        if os.write(self._file, noted) < len(noted):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(self._file)
 
-    def _read(self, path: Path) -> set[int]:
-        """Read what was signed. A line that a crash cut short counts as signed, and is ended."""
-        text = path.read_text(encoding="ascii")
-        if text and not text.endswith("\n"):
-            self._note("\n")
-        words = (line.split(" ", 1)[0] for line in text.splitlines())
-        return {int(word) for word in words if word.isdecimal()}
+
+def _read(path: Path) -> set[int]:
+    """Read what was signed. A line that a crash or a full disk cut short counts as signed."""
+    words = (line.split(" ", 1)[0] for line in path.read_text(encoding="ascii").splitlines())
+    return {int(word) for word in words if word.isdecimal()}
 
 
 def _public(text: str) -> asyncssh.SSHKey:

@@ -11,6 +11,7 @@ that into the log, and what was anchored before such an event, from the first ro
 """
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
@@ -121,17 +122,19 @@ class Anchor:
         return marks
 
     def _append(self, mark: Mark) -> None:
-        """Add one line in one write, and return when it is on the disk.
+        """Add one line in one write, and return when it is on the disk. Raises OSError where not all of it fits.
 
-        A line that was cut off (the power went) cannot be taken back where a file is only appended to: it is closed by
-        a word that says so.
+        A line that was cut off (the power went, the disk is full) cannot be taken back where a file is only appended
+        to: the next one closes it by a word that says so.
         """
         is_new = not self.path.exists()
         file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             size = os.fstat(file).st_size
             is_torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"
-            os.write(file, (f"{_TORN}\n" if is_torn else "").encode() + _line(mark))
+            line = (f"{_TORN}\n" if is_torn else "").encode() + _line(mark)
+            if os.write(file, line) < len(line):  # a second write might come after another server's line
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(file)
         finally:
             os.close(file)

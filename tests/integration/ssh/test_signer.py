@@ -19,6 +19,7 @@ from app.core.errors import Refused, Unreachable
 from app.ssh.authority import Authority
 from app.ssh.certificates import Certificates, Wish, read
 from app.ssh.signer import SocketSigner, listening
+from tests.integration.limits import no_file_beyond
 
 ROOT = Path(__file__).parents[3]
 NOBODY = 65534
@@ -172,6 +173,20 @@ def test_a_certificate_is_never_handed_out_where_its_serial_cannot_be_noted(tmp_
         os.dup2(kept, number)
         os.close(full)
         os.close(kept)
+
+
+@pytest.mark.law(6)
+@pytest.mark.threat("F4")
+def test_a_serial_that_a_full_disk_cut_short_is_not_signed_and_hides_none_after_it(tmp_path: Path) -> None:
+    key, noted = tmp_path / "ca", tmp_path / "ca.signed"
+    with Authority(key) as authority:
+        for room in (2, 9, 40):
+            with no_file_beyond(noted.stat().st_size + room), pytest.raises(OSError, match="No space left"):
+                authority.sign(Wish(KEY, "restart-a", 412, ()))
+        authority.sign(Wish(KEY, "restart-a", 413, ()))
+    with Authority(key) as again, pytest.raises(Refused, match="signed before"):
+        again.sign(Wish(KEY, "restart-a", 413, ()))
+    assert [line.split(" ")[0] for line in noted.read_text().splitlines()] == ["41", "412", "412", "413"]
 
 
 def test_two_signers_never_share_a_key(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from app.store.anchor import Anchor, Mark
 from app.store.engine import Database
 from app.store.verify import verify
 from tests.integration.databases import disarmed, raw
+from tests.integration.limits import no_file_beyond
 from tests.integration.store.sample import NOW, everything, note
 
 CUT = (
@@ -182,6 +183,27 @@ async def test_a_line_that_was_cut_off_is_passed_over_and_the_next_one_counts(
         await Anchor(anchor.path).check(db)
         assert again.marks()[-1] == marked
     disarmed(url, "DELETE FROM audit WHERE seq > 2", *CUT[1:])
+    assert (await refusal(db, anchor)).code == "log_shorter"
+
+
+@pytest.mark.threat("F4")
+@pytest.mark.threat("T16")
+async def test_a_line_that_a_full_disk_cut_off_anchors_nothing_and_is_written_again(
+    db: Database, url: str, anchor: Anchor
+) -> None:
+    """Cut anywhere, also in the word that closes the line that was cut before it; and then there is room again."""
+    await noted(db, 2)
+    await anchor.mark(db, NOW)
+    first = anchor.last
+    await noted(db, 1)
+    for room in (10, 3, 8, 60, 0):
+        with no_file_beyond(anchor.path.stat().st_size + room), pytest.raises(OSError, match=r"No space|too large"):
+            await anchor.mark(db, NOW + 60)
+        assert (anchor.last, anchor.marks()) == (first, [first])
+        await Anchor(anchor.path).check(db)
+    marked = await anchor.mark(db, NOW + 120)
+    assert anchor.marks() == [first, marked]
+    disarmed(url, *CUT)
     assert (await refusal(db, anchor)).code == "log_shorter"
 
 
