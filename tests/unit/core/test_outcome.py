@@ -29,7 +29,9 @@ def verdict(*pids: int, code: Code = Code.VERIFIED) -> Verdict:
 
 
 class Story:
-    """A watch that is told what is seen, second by second."""
+    """A watch that is told what is seen, second by second; ``took`` is how long a look lasts."""
+
+    took = 0.0
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class Story:
         identity: tuple[str, ...] | None = None,
     ) -> Conclusion:
         shown = lines(*pids) if identity is None else identity
-        self.watch, conclusion = self.watch.see(at, verdict(*pids, code=code), shown, checks)
+        self.watch, conclusion = self.watch.see(at, verdict(*pids, code=code), shown, checks, took=self.took)
         assert not conclusion.is_success or conclusion.is_final
         return conclusion
 
@@ -248,7 +250,8 @@ class Gentle(Story):
         identity: tuple[str, ...] | None = None,
     ) -> Conclusion:
         shown = lines(*pids) if identity is None else identity
-        self.watch, conclusion = self.watch.see(at, verdict(*pids, code=code), shown, checks, self.signs)
+        seen = verdict(*pids, code=code), shown, checks, self.signs
+        self.watch, conclusion = self.watch.see(at, *seen, took=self.took)
         return conclusion
 
 
@@ -312,3 +315,23 @@ def test_a_host_that_does_not_answer_after_a_reload_says_nothing_either_way() ->
     assert not story.see(0, code=Code.UNREACHABLE, identity=()).is_final
     story.see(1, 4711)
     assert story.see(6, 4711).is_success
+
+
+@pytest.mark.law(11)
+@pytest.mark.parametrize(
+    ("story", "pid"),
+    [
+        (Story(), 5012),
+        (Story(exit_status=1), 4711),
+        (Gentle(), 4711),
+        (Gentle(exit_status=1), 4711),
+    ],
+    ids=["a new process", "the old one, refused", "reloaded", "a refused reload"],
+)
+def test_how_long_something_stays_is_counted_from_the_end_of_a_look_to_the_beginning_of_one(
+    story: Story, pid: int
+) -> None:
+    story.took = 4
+    assert not story.see(0, pid).is_final
+    assert not story.see(8, pid).is_final
+    assert story.see(9, pid).is_final
