@@ -14,7 +14,8 @@ from app.flow.ports import World
 from app.store import output, requests
 
 MOST_LINES = 5_000
-_KEY_BEGINS = re.compile(rb"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?![\s\S]*-----END)")
+_KEY_BEGINS, _KEY_ENDS = re.compile(rb"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----"), b"-----END"
+_LONGEST_BEGIN = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,8 @@ class Cutter:
     def take(self, data: bytes, *, is_over: bool) -> list[str]:
         """Return the lines that ``data``, which begins at ``offset``, makes whole."""
         end = len(data) if is_over else data.rfind(b"\n") + 1
-        if not is_over and (key := _KEY_BEGINS.search(data, 0, end)):
-            end = data.rfind(b"\n", 0, key.start()) + 1  # what is masked together is shown together
+        if not is_over and (key := _open_key(data, end)) >= 0:
+            end = data.rfind(b"\n", 0, key) + 1  # what is masked together is shown together
         whole = data[:end]
         self.offset += end
         if not whole:
@@ -52,6 +53,15 @@ class Cutter:
         found = lines_of(whole.decode("utf-8", "backslashreplace"))
         self.number += len(found)
         return found
+
+
+def _open_key(data: bytes, end: int) -> int:
+    """Return where the first private key begins of which no end has come, or -1; as fast, however many are begun."""
+    last = data.rfind(_KEY_ENDS, 0, end)
+    found = _KEY_BEGINS.search(data, max(0, last - _LONGEST_BEGIN), end)
+    while found and found.end() <= last:
+        found = _KEY_BEGINS.search(data, found.start() + 1, end)
+    return found.start() if found else -1
 
 
 def lines_of(text: str) -> list[str]:
@@ -71,13 +81,9 @@ async def of(world: World, request: Request) -> Printed:
 
 
 async def fresh(world: World, request: Request, cutter: Cutter) -> list[str]:
-    """Return the lines that came since; where nothing was streamed and the host's record was read, all of that."""
-    data = await output.read(world.db, request.id, cutter.offset) if request.started_at is not None else b""
-    lines = cutter.take(data, is_over=request.state not in GROWING)
-    if request.output_text and cutter.number == 1:
-        lines = await whole(world, request)
-        cutter.number += len(lines)
-    return lines
+    """Return the lines that came since."""
+    data = await output.read(world.db, request.id, cutter.offset)
+    return cutter.take(data, is_over=request.state not in GROWING)
 
 
 async def whole(world: World, request: Request) -> list[str]:

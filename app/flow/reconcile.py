@@ -25,7 +25,7 @@ from app.flow.prove import place
 from app.flow.record import record
 from app.managers import MANAGERS
 from app.ssh.keys import fingerprint, pinned
-from app.store import requests, services
+from app.store import output, requests, services
 
 
 async def reconcile(world: World, request: Request) -> Request:
@@ -40,9 +40,9 @@ async def reconcile(world: World, request: Request) -> Request:
         case SpoolState.BURNED:
             request = await record(world, request, RunBurned(**stamp(world.clock.now())))
         case SpoolState.EXITED:
-            request = await ended(world, request, spool.exit_status, "read", spool.output)
+            request = await _ended(world, request, spool.exit_status, "read", spool.output)
         case SpoolState.INTERRUPTED:
-            request = await ended(world, request, None, "interrupted", spool.output)
+            request = await _ended(world, request, None, "interrupted", spool.output)
     return request
 
 
@@ -81,6 +81,12 @@ def give_up_refusal(request: Request, who: Person) -> Refused | None:
             next_step="Ask an admin, who looks at the host first.",
         )
     return None
+
+
+async def _ended(world: World, request: Request, status: int | None, how: str, printed: bytes) -> Request:
+    """Write the end that the host tells of; before it, for whoever follows, what was printed and not streamed."""
+    await output.append(world.db, request.id, 0, printed)
+    return await ended(world, request, status, how, printed)
 
 
 async def _burned_or_read(world: World, request: Request) -> Spool | None:

@@ -266,7 +266,7 @@ af_exit() {
     IFS=' ' read -r af_word af_status 2>/dev/null <"$1" && [ "$af_word" = status ] && echo "${af_status%% *}"
 }
 
-# Whether `PID START` still runs. A pid alone may be another's by now.
+# Whether `PID START` still runs. A pid alone may be another's by now; one that ended and was not waited for does nothing.
 af_lives() {
     af_text=''
     while IFS= read -r af_line || [ -n "$af_line" ]; do
@@ -275,7 +275,10 @@ af_lives() {
     af_wanted=${1#* }
     # shellcheck disable=SC2086  # words are wanted
     set -- ${af_text##*) }
-    [ $# -ge 20 ] && shift 19 && [ "$1" = "$af_wanted" ]
+    [ $# -ge 20 ] || return 1
+    case $1 in Z | X) return 1 ;; esac
+    shift 19
+    [ "$1" = "$af_wanted" ]
 }
 
 af_burn() {

@@ -1,6 +1,8 @@
 """burn and result: what became of a warrant, told by the host that would have run it."""
 
+import os
 import secrets
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,14 @@ def test_a_run_whose_runner_is_gone_was_interrupted_even_if_its_pid_is_anothers_
         assert gate.result(ID)[0].get("state") == "interrupted"
         (gate.runs / ID).write_text(f"state started\nboot {BOOT}\nrunner {pid} {start_of(pid)}\n")
         assert gate.result(ID)[0].get("state") == "running"
+
+
+def test_a_runner_that_ended_and_that_nobody_waited_for_runs_no_more(gate: Gate) -> None:
+    """As in a container whose first process waits for no orphans."""
+    with subprocess.Popen(["true"]) as runner:
+        os.waitid(os.P_PID, runner.pid, os.WEXITED | os.WNOWAIT)
+        spooled(gate, f"state started\nboot {BOOT}\nrunner {runner.pid} {start_of(runner.pid)}\n")
+        assert gate.result(ID)[0].get("state") == "interrupted"
 
 
 @pytest.mark.threat("C5")
