@@ -79,7 +79,7 @@ async def count(db: Database, wanted: Filter, cap: int = 50) -> int:
 
 
 def stream(db: Database, wanted: Filter) -> AsyncIterator[Row]:
-    """Yield every request that fits, newest first, as of one moment."""
+    """Yield every request that fits, newest first: see ``window.stream``."""
     return window.stream(db, partial(_select, wanted=wanted), _row)
 
 

@@ -37,9 +37,17 @@ class Page(Generic[T]):
     before: int | None
 
 
-async def page(db: Database, choose: Choose, make: Callable[[Any], T], before: int | None, limit: int) -> Page[T]:
+async def page(
+    db: Database,
+    choose: Choose,
+    make: Callable[[Any], T],
+    before: int | None,
+    limit: int,
+    *,
+    seconds: float | None = _SEARCH_SECONDS,
+) -> Page[T]:
     """Return the newest of what fits, below a key. Raises Refused ``too_slow`` for what no index can answer."""
-    async with db.read(seconds=_SEARCH_SECONDS) as connection:
+    async with db.read(seconds=seconds) as connection:
         rows = await _below(connection, await choose(connection), before, limit + 1)
     return Page(tuple(make(row) for row in rows[:limit]), rows[limit - 1].seq if len(rows) > limit else None)
 
@@ -53,14 +61,18 @@ async def count(db: Database, choose: Choose, cap: int) -> int:
 
 
 async def stream(db: Database, choose: Choose, make: Callable[[Any], T]) -> AsyncIterator[T]:
-    """Yield all that fits, newest first, as of one moment."""
-    before: int | None = None
-    async with db.read() as connection:
-        fitting = await choose(connection)
-        while rows := await _below(connection, fitting, before, _STREAM_ROWS):
-            for row in rows:
-                yield make(row)
-            before = rows[-1].seq
+    """Yield all that fits, newest first, but nothing that came after the first row was asked for.
+
+    It is read page by page, and no connection is held between: whoever takes the rows may be slow, or gone. What never
+    changes is so as of one moment; a row that does is as its page found it, and comes at most once all the same.
+    """
+    some = await page(db, choose, make, None, _STREAM_ROWS, seconds=None)
+    while True:
+        for row in some.rows:
+            yield row
+        if some.before is None:
+            return
+        some = await page(db, choose, make, some.before, _STREAM_ROWS, seconds=None)
 
 
 async def _below(connection: AsyncConnection, fitting: Select[Any], before: int | None, limit: int) -> list[Any]:

@@ -1,4 +1,7 @@
-"""History: pages by key, filters that combine, exports of exactly what was filtered, a stop for what takes too long."""
+"""History: pages by key, filters that combine, exports of exactly what was filtered, a stop for what takes too long.
+
+An export may be read slowly or never: it holds nothing that others need, and is as whole as one that is read at once.
+"""
 
 import asyncio
 import csv
@@ -6,7 +9,7 @@ import hashlib
 import io
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ import rfc8785
 
 from app.core.commitment import Text
 from app.core.errors import Refused
-from app.store import history, listing, requests
+from app.store import history, listing, requests, window
 from app.store.engine import Database
 from app.store.listing import Filter
 from app.store.verify import verify
@@ -229,6 +232,59 @@ async def test_an_exported_event_can_be_checked_without_us(filled: Database) -> 
         chained = b"\x02" + bytes.fromhex(prev) + rfc8785.dumps(line["body"])
         assert hashlib.sha256(chained).hexdigest() == line["hash"]
         prev = line["hash"]
+
+
+EXPORTS: list[Callable[[Database], AsyncIterator[str]]] = [
+    lambda db: history.events_as_json_lines(db, history.Filter()),
+    lambda db: history.events_as_csv(db, history.Filter()),
+    lambda db: history.requests_as_json_lines(db, Filter()),
+    lambda db: history.requests_as_csv(db, Filter()),
+]
+
+
+async def test_exports_that_nobody_reads_on_keep_no_connection_from_others(filled: Database) -> None:
+    stalled = [export(filled) for export in EXPORTS * 10]
+    for rows in stalled:
+        assert await anext(rows)
+        assert await anext(rows)  # the first may be a header, which no row is read for
+    assert (await listing.page(filled, Filter(), None, 1)).rows
+    for rows in stalled:
+        await rows.aclose()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("export", EXPORTS)
+@pytest.mark.parametrize("rows_in_a_page", [7, COUNT])
+async def test_an_export_is_whole_and_in_order_although_rows_are_added_while_it_is_read(
+    filled: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    export: Callable[[Database], AsyncIterator[str]],
+    rows_in_a_page: int,
+) -> None:
+    monkeypatch.setattr(window, "_STREAM_ROWS", rows_in_a_page)
+    expected = [line async for line in export(filled)]
+    found: list[str] = []
+    async for line in export(filled):
+        found.append(line)
+        if len(found) in (2, 30):
+            await _one(filled, COUNT + len(found))
+    assert found == expected
+    assert len([line async for line in export(filled)]) > len(found)
+
+
+async def test_a_request_that_changes_before_an_export_comes_to_it_is_told_once_as_it_then_is(
+    filled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window, "_STREAM_ROWS", 1)
+    changing = await ask(filled, "01REQ9999")
+    await _one(filled, COUNT)
+    found: list[tuple[int, str]] = []
+    async for line in history.requests_as_json_lines(filled, Filter()):
+        row = json.loads(line)
+        found.append((int(row["id"][-4:]), row["state"]))
+        if len(found) == 1:
+            await requests.append(filled, changing, blocked())
+    assert found[1] == (9999, "blocked")
+    assert [number for number, _ in found] == [COUNT, 9999, *reversed(range(COUNT))]
 
 
 @pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(1)", "\t=1", 'a "b", c\nd'])

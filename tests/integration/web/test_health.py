@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from app.core.errors import Broken
 from app.flow.ports import World
+from app.store import history
 from app.store.engine import Database
 from app.web.health import router
 from tests.integration.web.seed import Seed
@@ -54,6 +55,18 @@ class Full(Database):
     @property
     def is_full(self) -> bool:
         return True
+
+
+async def test_a_server_is_ready_however_many_downloads_stand_still(
+    client: httpx.AsyncClient, world: World, seed: Seed
+) -> None:
+    await seed.waiting()
+    stalled = [history.events_as_json_lines(world.db, history.Filter()) for _ in range(40)]
+    for rows in stalled:
+        assert await anext(rows)
+    assert (await client.get("/readyz")).status_code == 200
+    for rows in stalled:
+        await rows.aclose()  # type: ignore[attr-defined]
 
 
 async def test_a_server_on_a_full_disk_is_not_ready(app: FastAPI, client: httpx.AsyncClient, world: World) -> None:
