@@ -1,9 +1,11 @@
 """Asking a running server through its API, with a token; what it answers wrong becomes one of our errors.
 
 It holds no rule: the server decides. A question carries a key made here, so that one which has to be sent again because
-the line was lost is still one question.
+the line was lost is still one question. What is followed is taken up again for about a minute after the last line
+that was heard: longer than a server or its database takes to start.
 """
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -16,13 +18,16 @@ from app.core.errors import AskfirstError, Lost, NotFound, Refused, Unreachable
 
 _SECONDS = 30.0
 _TRIES = 3
+_PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+_AWAY = (502, 503, 504)
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server's API, reached with one token."""
+    """A server's API, reached with one token. ``pauses`` are the seconds before each try to follow."""
 
     client: httpx.AsyncClient
+    pauses: tuple[float, ...] = _PAUSES
 
     async def get(self, path: str) -> Any:
         """Return what is at an address. Raises Refused, NotFound or Unreachable."""
@@ -39,11 +44,13 @@ class Server:
     async def follow(self, request_id: str) -> AsyncIterator[tuple[str, Any]]:
         """Yield the items of a request's stream until it has ended; a lost line is taken up where it was lost."""
         last, lost = "", 0
-        while lost < _TRIES:
+        while lost < len(self.pauses):
+            await asyncio.sleep(self.pauses[lost])
             try:
                 async for kind, data, mark in self._items(f"/api/v1/requests/{request_id}/events", last):
                     last, lost = mark, 0
-                    yield kind, data
+                    if kind:
+                        yield kind, data
                     if kind == "ended":
                         return
             except httpx.HTTPError:
@@ -65,8 +72,11 @@ class Server:
         raise problem(response)
 
     async def _items(self, path: str, last: str) -> AsyncIterator[tuple[str, Any, str]]:
+        """Yield each item with its mark; one without a name where the server only says that it is there."""
         headers = {"Last-Event-ID": last} if last else {}
         async with self.client.stream("GET", path, headers=headers, timeout=httpx.Timeout(_SECONDS)) as response:
+            if response.status_code in _AWAY:
+                response.raise_for_status()  # as a lost line is: an HTTPError
             if not response.is_success:
                 await response.aread()
                 raise problem(response)
@@ -75,8 +85,9 @@ class Server:
                 if line:
                     name, _, value = line.partition(": ")
                     item[name] = value
-                elif "event" in item:
-                    yield item["event"], json.loads(item.get("data", "null")), item.get("id", "")
+                else:
+                    last = item.get("id", last)
+                    yield item.get("event", ""), json.loads(item.get("data", "null")), last
                     item = {}
 
 

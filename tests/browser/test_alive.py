@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from app.core import events as happened
 from app.flow.ids import salted
@@ -117,6 +117,75 @@ def test_the_inbox_fills_by_itself(person: Person, site: Site) -> None:
     happen(site, ask)
     expect(page.locator("main")).to_contain_text("gui-past", timeout=20_000)
     assert page.title() != before
+
+
+def test_a_page_goes_on_after_its_stream_was_refused(person: Person, site: Site) -> None:
+    page = person("cy")
+    expect(page.locator("main")).not_to_contain_text("gui-denied")
+    refused: list[int] = []
+
+    async def ask(seed: Seed) -> None:
+        await seed.verify(await seed.ask(service="gui-denied", reason="It hangs."))
+
+    def away_once(route: Route) -> None:
+        if refused:
+            route.continue_()
+            return
+        happen(site, ask)  # now: what a stream that begins later does not tell of
+        refused.append(503)
+        route.fulfill(status=503, content_type="text/html", body="<title>Not now</title>")
+
+    page.route("**/live", away_once)
+    page.goto(site.base)
+    expect(page.locator("main")).to_contain_text("gui-denied", timeout=20_000)
+    assert refused == [503]
+
+
+def test_a_page_misses_nothing_while_its_stream_was_cut(person: Person, site: Site) -> None:
+    page = person("cy")
+    expect(page.locator("main")).not_to_contain_text("gui-expired")
+    asked: list[str] = []
+
+    async def ask(seed: Seed) -> None:
+        await seed.verify(await seed.ask(service="gui-expired", reason="It hangs."))
+
+    def cut_once(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            route.fulfill(content_type="text/event-stream", body="retry: 100\n\n: still here\n\n")
+            return
+        if len(asked) == 2:
+            happen(site, ask)
+        route.continue_()
+
+    page.route("**/live", cut_once)
+    page.goto(site.base)
+    expect(page.locator("main")).to_contain_text("gui-expired", timeout=20_000)
+
+
+def test_the_last_change_is_shown_though_the_page_was_refused_once(person: Person, site: Site) -> None:
+    page = person("bo")
+    address = site.request("signed")
+    page.goto(address)
+    refused: list[int] = []
+
+    def away_once(route: Route) -> None:
+        if refused or "x-renew" not in route.request.headers:
+            route.continue_()
+            return
+        refused.append(502)
+        route.fulfill(status=502, content_type="text/html", body="<title>Bad Gateway</title>")
+
+    page.route(address, away_once)
+
+    async def deny(seed: Seed) -> None:
+        text = salted("Not today.")
+        asked = await _load(seed, site.requests["signed"])
+        await seed.then(asked, happened.Denied(**seed.stamp("cy"), reason_text=text.commitment), (text,))
+
+    happen(site, deny)
+    expect(page.locator(".sub .chip")).to_have_text("Denied", timeout=20_000)
+    assert refused == [502]
 
 
 def test_a_countdown_goes_by_the_servers_clock(person: Person, site: Site) -> None:

@@ -45,6 +45,7 @@ function tellTimes(root) {
 async function renew() {
   const answer = await fetch(location.href, { headers: { "X-Renew": "1" } });
   if (answer.redirected) { location.reload(); return; }
+  if (!answer.ok) throw new Error(`renewed with status ${answer.status}`);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   document.title = fresh.title;
   for (const old of document.querySelectorAll("[data-live]")) {
@@ -80,12 +81,32 @@ function replace(old, next) {
   if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
 }
 
-function follow(address) {
-  const stream = new EventSource(address);
-  stream.addEventListener("changed", () => { renew().catch(() => {}); });
-  stream.addEventListener("lines", (event) => { addLines(JSON.parse(event.data)); });
-  stream.addEventListener("ended", () => { stream.close(); });
-  addEventListener("pagehide", () => { stream.close(); });
+// Of all pages that a server was away from, each asks at a moment of its own, and less often the longer it lasts.
+async function renewLater() {
+  for (let seconds = 4; ; seconds = Math.min(2 * seconds, 60)) {
+    await new Promise((done) => { setTimeout(done, seconds * (500 + 500 * Math.random())); });
+    try { await renew(); return; } catch { /* It is still away. */ }
+  }
+}
+
+let stream;
+
+// A line that was cut the browser takes up itself; what a status ended, or a page that did not come, is begun anew here.
+async function follow(address) {
+  stream = new EventSource(address);
+  await new Promise((lost) => {
+    const update = () => { renew().catch(lost); };
+    stream.addEventListener("changed", update);
+    stream.addEventListener("lines", (event) => { addLines(JSON.parse(event.data)); });
+    stream.addEventListener("ended", () => { stream.close(); });
+    stream.addEventListener("error", () => {
+      if (stream.readyState === EventSource.CLOSED) lost();
+      else stream.addEventListener("open", update, { once: true });
+    });
+  });
+  stream.close();
+  await renewLater();
+  follow(address);
 }
 
 // --- Output ------------------------------------------------------------------------------------------------------------
@@ -168,5 +189,6 @@ for (const log of document.querySelectorAll(".log")) begin(log);
 document.querySelector("[autofocus]")?.focus();
 addEventListener("hashchange", openTarget);
 openTarget();
+addEventListener("pagehide", () => { stream?.close(); });
 const followed = document.getElementById("main").dataset.follow;
 if (followed) follow(followed);
