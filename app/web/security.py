@@ -78,7 +78,9 @@ class Wall:
 
         try:
             self._from_our_own_page(scope)
-            await self._app(scope, await self._whole_body(scope, receive), headed)
+            whole = await self._whole_body(scope, receive)
+            if whole is not None:
+                await self._app(scope, whole, headed)
         except AskfirstError as error:
             if begun:
                 raise
@@ -102,11 +104,15 @@ class Wall:
             next_step="Open the page here and press the button there.",
         )
 
-    async def _whole_body(self, scope: Scope, receive: Receive) -> Receive:
-        """Take the body in, no larger and no slower than is fair, and return a ``receive`` that hands it on."""
+    async def _whole_body(self, scope: Scope, receive: Receive) -> Receive | None:
+        """Take the body in, no larger and no slower than is fair, and return a ``receive`` that hands it on.
+
+        None where whoever sent it went away in the middle: a form that lacks its end says something else, and nobody
+        is left to be told.
+        """
         if scope["method"] in SAFE:
             return receive
-        announced = Headers(scope=scope).get("content-length", "0")
+        announced = Headers(scope=scope).get("content-length", "")
         body = bytearray()
         try:
             async with asyncio.timeout(self._body_seconds):
@@ -115,14 +121,22 @@ class Wall:
                     raise _too_large()
                 while more:
                     message = await receive()
+                    if message["type"] != "http.request":
+                        return None
                     body += message.get("body", b"")
                     if len(body) > BODY_BYTES:
                         raise _too_large()
-                    more = message["type"] == "http.request" and message.get("more_body", False)
+                    more = message.get("more_body", False)
         except TimeoutError as error:
             raise Refused(
                 "The rest of what you sent did not arrive in time.", code="too_slow", next_step="Send it again."
             ) from error
+        if announced.isdecimal() and len(body) != int(announced):
+            raise Refused(
+                "What you sent did not arrive as long as it was announced, so nothing was done.",
+                code="unreadable_form",
+                next_step="Send it again.",
+            )
         return _replay(bytes(body), receive)
 
 

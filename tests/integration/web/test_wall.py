@@ -17,10 +17,11 @@ from app.api import problems
 from app.core.errors import Broken
 from app.flow.ports import World
 from app.settings import Settings
+from app.store import people
 from app.store.tables import AUDIT
 from app.web import security
 from app.web.setup import install
-from tests.integration.web.conftest import BASE
+from tests.integration.web.conftest import BASE, Browser
 from tests.integration.web.seed import Seed
 
 Make = Callable[..., Any]
@@ -232,6 +233,45 @@ async def test_a_body_that_never_ends_is_given_up(app: FastAPI, seed: Seed) -> N
     scope = {"type": "http", "method": "POST", "path": "/sign-in", "headers": [(b"sec-fetch-site", b"same-origin")]}
     await wall(scope, silent, send)
     assert sent[0]["code"] == "too_slow"
+
+
+async def posted(app: FastAPI, session: Browser, path: str, pieces: list[dict[str, Any]], length: int) -> list[Any]:
+    """Post a form whose body arrives in these messages, as a server hands them on, and return what was answered."""
+    headers = {"content-type": "application/x-www-form-urlencoded", "content-length": str(length)}
+    headers |= {"sec-fetch-site": "same-origin", "cookie": f"askfirst={session.client.cookies['askfirst']}"}
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "http_version": "1.1"}
+    scope |= {"scheme": "http", "server": ("127.0.0.1", 8770), "client": ("127.0.0.1", 1), "root_path": ""}
+    scope |= {"headers": [(name.encode(), value.encode()) for name, value in headers.items()]}
+    told: list[Any] = []
+
+    async def receive() -> Any:
+        return pieces.pop(0) if pieces else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    await app(scope, receive, send)
+    return told
+
+
+@pytest.mark.threat("H3")
+@pytest.mark.parametrize("is_told_as_ended", [False, True])
+async def test_a_form_that_is_cut_off_is_not_carried_out_as_if_it_were_whole(
+    app: FastAPI, browser: Make, world: World, seed: Seed, is_told_as_ended: bool
+) -> None:
+    root, bo = await browser("root"), seed.accounts["bo"].person
+    begun = f"csrf={await root.csrf()}&role.approver=yes&groups=lab-team".encode()
+    whole = begun + b"&is_enabled=yes"
+    before = await contents(world)
+    piece = {"type": "http.request", "body": begun, "more_body": not is_told_as_ended}
+    told = await posted(app, root, f"/people/{bo.id}", [piece], len(whole))
+    assert await contents(world) == before
+    account = await people.by_id(world.db, bo.id)
+    assert account is not None
+    assert account.person == bo
+    assert [message["status"] for message in told if "status" in message] == ([400] if is_told_as_ended else [])
+    pieces: list[dict[str, Any]] = [{**piece, "more_body": True}, {"type": "http.request", "body": whole[len(begun) :]}]
+    assert (await posted(app, root, f"/people/{bo.id}", pieces, len(whole)))[0]["status"] == 303
 
 
 @pytest.mark.threat("L6")
