@@ -43,10 +43,13 @@ async def sign_in(world: World, place: Place, answer: str, address: str) -> str:
         )
     counter = passkeys.used(place, credential, said, said.challenge)
     await credentials.use(world.db, credential.id, counter, now)
-    await sessions.forget_failures(world.db, keys)
-    return await sessions.open_session(
+    secret = await sessions.open_session(
         world.db, account.person.id, await world.time(), event_id=new_id(now), key=credential.fingerprint
     )
+    if secret is None:
+        raise _unknown()
+    await sessions.forget_failures(world.db, keys)
+    return secret
 
 
 async def yes_options(world: World, place: Place | None, person: Person, text: str) -> str:

@@ -30,24 +30,30 @@ async def sign_in(world: World, email: str, password: str, address: str) -> str:
     account = await people.by_email(world.db, email)
     stored = await people.password_hash_of(world.db, account.person.id) if account else None
     is_right = await asyncio.to_thread(verify_password, stored, password)
-    if account is None or not is_right or not account.person.is_enabled:
+    secret = None
+    if account is not None and is_right:
+        secret = await sessions.open_session(
+            world.db, account.person.id, await world.time(), event_id=new_id(now), password_hash=stored
+        )
+    if secret is None:
         raise Refused(
             "The name or the password is wrong.", code="sign_in_refused", next_step="An admin can set a new password."
         )
     await sessions.forget_failures(world.db, keys)
-    return await sessions.open_session(world.db, account.person.id, await world.time(), event_id=new_id(now))
+    return secret
 
 
 async def prove_again(world: World, secret: str, who: Person, password: str) -> None:
-    """Renew the step-up of a session. Raises Refused where the password is wrong."""
+    """Renew the step-up of a session. Raises Refused where the password is wrong, or the session ended meanwhile."""
     now = world.clock.now()
     keys = (f"person:{who.id}",)
     await not_too_often(world, keys, now)
     stored = await people.password_hash_of(world.db, who.id)
-    if not await asyncio.to_thread(verify_password, stored, password):
+    is_right = await asyncio.to_thread(verify_password, stored, password)
+    # Who sets a password ends the sessions with it: one that is still there was proved by what holds now.
+    if not is_right or not await sessions.step_up(world.db, secret, await world.time()):
         raise Refused("The password is wrong.", code="password_wrong", next_step="Enter your own password once more.")
     await sessions.forget_failures(world.db, keys)
-    await sessions.step_up(world.db, secret, await world.time())
 
 
 async def not_too_often(world: World, keys: tuple[str, ...], now: float) -> None:
@@ -145,7 +151,6 @@ async def set_password(world: World, by: Person, person_id: str, password: str) 
     hashed = await asyncio.to_thread(hash_password, _password(password))
     now = world.clock.now()
     await people.set_password_hash(world.db, person_id, hashed, by=by.id, at=now, event_id=new_id(now))
-    await sessions.close_all(world.db, person_id)
 
 
 async def _add(

@@ -1,7 +1,8 @@
 """Accounts: who there is, with which roles and groups. Names, addresses and password hashes are never in the log.
 
 Who may change whom is the flow's to decide; here is only what must hold in the same transaction: an address belongs to
-one account, the first account is made once, and somebody stays admin. Who loses the right to sign in is out at once.
+one account, the first account is made once, and somebody stays admin. Who loses the right to sign in, or gets another
+password, is out at once.
 """
 
 from collections.abc import Iterable, Mapping
@@ -108,12 +109,13 @@ async def set_rights(
 async def set_password_hash(
     db: Database, person_id: str, password_hash: str, *, by: str, at: float, event_id: str
 ) -> None:
-    """Set the hash of an account's password. The log holds that it was set, and nothing of it."""
+    """Set the hash of an account's password; its sessions end. The log holds that it was set, and nothing of it."""
 
     async def change(tx: Tx) -> None:
         await _account(tx.connection, person_id)
         await tx.record(body_for("password_set", {"person": person_id}, event_id=event_id, at=at, by=by))
         await tx.connection.execute(update(PEOPLE).where(PEOPLE.c.id == person_id).values(password_hash=password_hash))
+        await tx.connection.execute(delete(SESSIONS).where(SESSIONS.c.person == person_id))
 
     await db.write(change)
 

@@ -1,13 +1,14 @@
 """Signed-in browsers, and the count of failed sign-ins. Of a session's secret only the digest is kept.
 
 A session ends by sign-out, after 12 hours without a request, after 7 days whatever happens, and at once where its
-person is disabled. Nothing is cached: the row is read at each request, so an ended session is dead everywhere at once.
+person is disabled or gets another password. Nothing is cached: the row is read at each request, so an ended session is
+dead everywhere at once.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.digest import sha256_hex
@@ -16,7 +17,7 @@ from app.store.engine import Database
 from app.store.log import Tx, body_for
 from app.store.people import persons
 from app.store.secret import new_secret
-from app.store.tables import ATTEMPTS, PEOPLE, SESSIONS
+from app.store.tables import ATTEMPTS, CREDENTIALS, PEOPLE, SESSIONS
 
 IDLE_SECONDS = 12 * 3600.0
 LONGEST_SECONDS = 7 * 86_400.0
@@ -36,19 +37,31 @@ class Session:
     csrf: str
 
 
-async def open_session(db: Database, person_id: str, now: float, *, event_id: str, key: str = "") -> str:
-    """Open a session and return its secret, which is told this once. ``key`` is the fingerprint of a passkey."""
+async def open_session(
+    db: Database, person_id: str, now: float, *, event_id: str, password_hash: str | None = None, key: str = ""
+) -> str | None:
+    """Open a session and return its secret, which is told this once.
+
+    ``password_hash`` is what the password was found to fit, ``key`` the fingerprint of a passkey. To look takes its
+    time, so it counts here whether they are still this person's: None where they are not, or the person is disabled.
+    """
     secret = new_secret()
     data = {"key": key} if key else {}
+    still = [PEOPLE.c.id == person_id, PEOPLE.c.is_enabled]
+    still += [] if password_hash is None else [PEOPLE.c.password_hash == password_hash]
+    owned = (CREDENTIALS.c.person == person_id) & (CREDENTIALS.c.fingerprint == key)
+    still += [exists(CREDENTIALS.select().where(owned))] if key else []
 
-    async def change(tx: Tx) -> None:
+    async def change(tx: Tx) -> str | None:
+        if await tx.connection.scalar(select(PEOPLE.c.id).where(*still)) is None:
+            return None
         await tx.record(body_for("signed_in", data, event_id=event_id, at=now, by=person_id))
         times = {"opened_at": now, "seen_at": now, "signed_in_at": now}
         await tx.connection.execute(insert(SESSIONS).values(digest=sha256_hex(secret), person=person_id, **times))
         await tx.connection.execute(delete(SESSIONS).where(~_alive(now)))
+        return secret
 
-    await db.write(change)
-    return secret
+    return await db.write(change)
 
 
 async def person_of(db: Database, secret: str, now: float) -> Session | None:
@@ -78,14 +91,14 @@ async def close_all(db: Database, person_id: str) -> None:
     await db.write(lambda tx: _end(tx.connection, SESSIONS.c.person, person_id))
 
 
-async def step_up(db: Database, secret: str, now: float) -> None:
-    """Note that the session's person has just proved again who they are."""
+async def step_up(db: Database, secret: str, now: float) -> bool:
+    """Note that the session's person has just proved again who they are. False where the session ended meanwhile."""
     renewed = update(SESSIONS).where(SESSIONS.c.digest == sha256_hex(secret)).values(signed_in_at=now, seen_at=now)
 
-    async def change(tx: Tx) -> None:
-        await tx.connection.execute(renewed)
+    async def change(tx: Tx) -> bool:
+        return bool((await tx.connection.execute(renewed)).rowcount)
 
-    await db.write(change)
+    return await db.write(change)
 
 
 async def attempt(db: Database, keys: Iterable[str], now: float) -> float:

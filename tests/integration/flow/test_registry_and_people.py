@@ -1,8 +1,13 @@
 """Changing the registry with a second editor, the first person, sign-in, and rights."""
 
+import asyncio
+import threading
+from collections.abc import Coroutine
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from argon2 import low_level
 
 from app.core.errors import Conflict, Refused
 from app.core.policy import Person, Role
@@ -10,6 +15,7 @@ from app.core.registry import Registry, with_entry
 from app.flow import discover, people, registry
 from app.store import services, sessions, tokens
 from app.store.verify import verify
+from tests.integration.databases import raw
 from tests.integration.flow.conftest import PATH, Stage
 
 PASSWORD = "a sentence is fine"
@@ -127,6 +133,72 @@ async def test_a_password_change_ends_every_session(stage: Stage) -> None:
     secret = await people.sign_in(stage.world, "di@example.org", PASSWORD, "10.0.0.1")
     await people.set_password(stage.world, account.person, account.person.id, "another good sentence")
     assert await sessions.person_of(stage.db, secret, stage.clock.now()) is None
+
+
+def hold(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Hold up each check of a password from now on: return what tells that one began, and what lets it go on."""
+    begun, go = threading.Event(), threading.Event()
+    real = low_level.verify_secret
+
+    def held(*args: Any) -> bool:
+        begun.set()
+        go.wait()
+        return real(*args)
+
+    monkeypatch.setattr("argon2._password_hasher.verify_secret", held)
+    return begun, go
+
+
+async def while_held(
+    monkeypatch: pytest.MonkeyPatch, check: Coroutine[Any, Any, Any], meanwhile: Coroutine[Any, Any, Any]
+) -> str:
+    """Do something while a password is looked at, and return the code by which that one was refused then."""
+    begun, go = hold(monkeypatch)
+    checking = asyncio.create_task(check)
+    await asyncio.to_thread(begun.wait)
+    try:
+        await meanwhile
+    finally:
+        go.set()
+    with pytest.raises(Refused) as caught:
+        await checking
+    return caught.value.code
+
+
+@pytest.mark.threat("A2")
+@pytest.mark.parametrize("what", ["another password", "disabled"])
+async def test_what_was_right_when_it_was_looked_at_lets_nobody_in_who_is_out_by_then(
+    stage: Stage, url: str, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    admin = await stage.add("root", roles=frozenset({Role.ADMIN}), groups=())
+    her = await people.add_as_operator(
+        stage.world, name="Di", email="di@example.org", roles=[Role.REQUESTER], groups=[], password=PASSWORD
+    )
+    world, her_id = stage.world, her.person.id
+    meanwhile = {
+        "another password": people.set_password(world, admin, her_id, "another good sentence"),
+        "disabled": people.set_rights(world, admin, her_id, [Role.REQUESTER], [], is_enabled=False),
+    }
+    signing_in = people.sign_in(world, "di@example.org", PASSWORD, "10.0.0.1")
+    assert await while_held(monkeypatch, signing_in, meanwhile.pop(what)) == "sign_in_refused"
+    assert raw(url, "SELECT count(*) FROM sessions") == [(0,)]
+    for each in meanwhile.values():
+        each.close()
+
+
+@pytest.mark.threat("A3")
+async def test_the_old_password_proves_nobody_again_once_another_is_set(
+    stage: Stage, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    her = await people.add_as_operator(
+        stage.world, name="Di", email="di@example.org", roles=[Role.REQUESTER], groups=[], password=PASSWORD
+    )
+    world, who = stage.world, her.person
+    secret = await people.sign_in(world, "di@example.org", PASSWORD, "10.0.0.1")
+    proving = people.prove_again(world, secret, who, PASSWORD)
+    setting = people.set_password(world, who, who.id, "another good sentence")
+    assert await while_held(monkeypatch, proving, setting) == "password_wrong"
+    assert raw(url, "SELECT count(*) FROM sessions") == [(0,)]
 
 
 @pytest.mark.law(8)

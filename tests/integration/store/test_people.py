@@ -105,6 +105,7 @@ async def test_who_is_disabled_is_out_at_once_and_stays_out(db: Database) -> Non
     await add(db)
     await add(db, "bo")
     secret = await sessions.open_session(db, "bo", NOW, event_id=fresh_id())
+    assert secret
     about = {"token_id": "t", "by": "bo", "at": NOW, "event_id": fresh_id()}
     token = await tokens.create(db, "bo", "ci", ["ask"], **about)  # type: ignore[arg-type]
     await grant(db, "bo", is_enabled=False)
@@ -120,6 +121,7 @@ async def test_who_is_disabled_is_out_at_once_and_stays_out(db: Database) -> Non
 async def test_neither_session_nor_token_outlives_the_right_to_sign_in(db: Database, url: str) -> None:
     await add(db)
     secret = await sessions.open_session(db, "ada", NOW, event_id=fresh_id())
+    assert secret
     token = await tokens.create(db, "ada", "ci", ["ask"], token_id="t", by="ada", at=NOW, event_id=fresh_id())
     raw(url, "UPDATE people SET is_enabled = false")
     assert await sessions.person_of(db, secret, NOW) is None

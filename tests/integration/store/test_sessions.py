@@ -19,7 +19,24 @@ from tests.integration.store.test_people import add
 
 
 async def _open(db: Database, now: float = NOW) -> str:
-    return await sessions.open_session(db, "ada", now, event_id=fresh_id())
+    secret = await sessions.open_session(db, "ada", now, event_id=fresh_id())
+    assert secret
+    return secret
+
+
+@pytest.mark.threat("A2")
+async def test_a_session_is_opened_by_what_still_holds_and_nothing_else(db: Database, url: str) -> None:
+    await add(db, password_hash="one")
+    await add(db, "bo", password_hash="two")
+    proofs: list[dict[str, str]] = [{"password_hash": "two"}, {"key": "SHA256:removed"}]
+    for proof in proofs:
+        assert await sessions.open_session(db, "ada", NOW, event_id=fresh_id(), **proof) is None
+    assert await sessions.open_session(db, "nobody", NOW, event_id=fresh_id()) is None
+    assert await sessions.open_session(db, "ada", NOW, event_id=fresh_id(), password_hash="one")
+    raw(url, "UPDATE people SET is_enabled = false WHERE id = 'ada'")
+    assert await sessions.open_session(db, "ada", NOW, event_id=fresh_id(), password_hash="one") is None
+    assert raw(url, "SELECT count(*) FROM sessions") == [(1,)]
+    assert (await verify(db)).rows == 3
 
 
 @pytest.mark.threat("A1")

@@ -137,6 +137,7 @@ async def browser(app: FastAPI, world: World, seed: Seed) -> AsyncIterator[Calla
             if who:
                 person, now = seed.accounts[who].person, world.clock.now()
                 secret = await sessions.open_session(world.db, person.id, now, event_id=new_id(now))
+                assert secret
                 client.cookies.set("askfirst", secret, domain="127.0.0.1")
             return made
 

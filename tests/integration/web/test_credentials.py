@@ -37,7 +37,9 @@ async def browser(world: World, seed: Seed) -> AsyncIterator[Make]:
             transport = httpx.ASGITransport(app=application(world, base), raise_app_exceptions=True)
             client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url=base))
             person, now = seed.accounts[who].person, world.clock.now()
-            client.cookies.set("askfirst", await sessions.open_session(world.db, person.id, now, event_id=new_id(now)))
+            secret = await sessions.open_session(world.db, person.id, now, event_id=new_id(now))
+            assert secret
+            client.cookies.set("askfirst", secret)
             return Browser(client)
 
         yield make

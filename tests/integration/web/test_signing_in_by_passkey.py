@@ -1,7 +1,7 @@
 """Signing in with a passkey: who holds a confirmed one is in, and each wrong answer is refused by its own reason."""
 
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import httpx
@@ -119,6 +119,41 @@ async def test_an_unconfirmed_key_and_a_disabled_person_stay_out(
     out = {"roles": (), "groups": (), "is_enabled": False, "by": "operator", "at": at, "event_id": new_id(at)}
     await people.set_rights(world.db, seed.accounts["bo"].person.id, **out)  # type: ignore[arg-type]
     assert "may have been removed" in (await enter(client, key.get(await options(client)))).text
+
+
+@dataclass(frozen=True)
+class Overtaken(World):
+    """A world where something happens between the look at an answer and the session that it opens."""
+
+    meanwhile: Callable[[], Awaitable[object]]
+
+    async def time(self) -> float:
+        await self.meanwhile()
+        return await World.time(self)
+
+
+@pytest.mark.threat("A2")
+@pytest.mark.parametrize("what", ["removed", "disabled"])
+async def test_a_key_or_a_person_that_goes_while_it_is_looked_at_is_not_let_in(
+    client: httpx.AsyncClient, key: Authenticator, world: World, url: str, what: str
+) -> None:
+    mine, at = await credentials.by_id(world.db, b64(key.id)), world.clock.now()
+    assert mine is not None
+
+    async def meanwhile() -> None:
+        if what == "removed":
+            await credentials.remove(world.db, mine.id, by=mine.person, at=at, event_id=new_id(at))
+        else:
+            out = {"roles": (), "groups": (), "is_enabled": False, "by": "operator", "at": at, "event_id": new_id(at)}
+            await people.set_rights(world.db, mine.person, **out)  # type: ignore[arg-type]
+
+    answer = key.get(await options(client))
+    parts = {each.name: getattr(world, each.name) for each in fields(world)}
+    transport = httpx.ASGITransport(app=application(Overtaken(**parts, meanwhile=meanwhile), LOCAL))
+    async with httpx.AsyncClient(transport=transport, base_url=LOCAL, headers=SAME) as overtaken:
+        refused = await enter(overtaken, answer)
+    assert (refused.status_code, "may have been removed" in refused.text) == (403, True)
+    assert raw(url, "SELECT count(*) FROM sessions") == [(0,)]
 
 
 @pytest.mark.threat("A10")
