@@ -6,12 +6,14 @@ dead everywhere at once.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.digest import sha256_hex
+from app.core.errors import Broken, Refused
 from app.core.policy import Person
 from app.store.engine import Database
 from app.store.log import Tx, body_for
@@ -77,7 +79,9 @@ async def person_of(db: Database, secret: str, now: float) -> Session | None:
             return None
         (person,) = await persons(connection, [row])
     if now - row.seen_at > _SEEN_EVERY_SECONDS:
-        await db.write(lambda tx: _touch(tx.connection, digest, now))
+        # A full disk, or a server that only reads, hides no page: unseen, the session ends earlier and never later.
+        with suppress(Broken, Refused):
+            await db.write(lambda tx: _touch(tx.connection, digest, now))
     return Session(person, row.signed_in_at, sha256_hex("csrf:" + secret))
 
 

@@ -1,6 +1,8 @@
 """Signing in and out: the cookie, the way back, the throttle, and who is out at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,6 +11,8 @@ import pytest
 from app.core.policy import Role
 from app.flow import people as flow
 from app.flow.ports import World
+from tests.integration.databases import file, is_file, raw
+from tests.integration.limits import no_file_beyond
 from tests.integration.web.conftest import Browser, Clock, application
 from tests.integration.web.seed import PASSWORD, Seed
 
@@ -159,6 +163,35 @@ async def test_a_session_ends_after_twelve_idle_hours(browser: Make, seed: Seed,
     assert (await ada.get("/")).status_code == 200
     clock.time += 12.1 * 3600
     assert (await ada.get("/")).status_code == 303
+
+
+@contextmanager
+def nothing_is_written(url: str) -> Iterator[None]:
+    """Let the database answer and take nothing more: a disk that is full, a server that only reads."""
+    if is_file(url):
+        with no_file_beyond(Path(f"{file(url)}-wal").stat().st_size):
+            yield
+        return
+    order = "format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database())"
+    raw(
+        url,
+        f"DO $$ BEGIN EXECUTE {order}; END $$",
+        "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND pid <> pg_backend_pid()",
+    )
+    yield
+
+
+@pytest.mark.threat("F4")
+async def test_who_is_signed_in_sees_the_pages_though_nothing_can_be_written(
+    browser: Make, seed: Seed, clock: Clock, url: str
+) -> None:
+    ada = await browser("ada")
+    clock.time += 400
+    with nothing_is_written(url):
+        assert [(await ada.get(path)).status_code for path in ("/", "/history", "/services")] == [200, 200, 200]
+        assert (await ada.post("/sign-out")).status_code == 503
+    assert raw(url, "SELECT seen_at FROM sessions") == [(clock.time - 400,)]
 
 
 async def test_a_link_to_sign_out_ends_nothing(browser: Make, seed: Seed) -> None:
