@@ -144,13 +144,16 @@ async def set_rights(
     )
 
 
-async def set_password(world: World, by: Person, person_id: str, password: str) -> None:
-    """Set a password: one's own, or as an admin anybody's. Every session of that person ends."""
+async def set_password(world: World, by: Person, person_id: str, password: str, session: str | None = None) -> None:
+    """Set a password: one's own, or as an admin anybody's. Every session of that person ends.
+
+    Of two at once the first one holds, where the other is set in a ``session`` (its secret), which has ended then.
+    """
     if by.id != person_id:
         _admin(by)
     hashed = await asyncio.to_thread(hash_password, _password(password))
     now = world.clock.now()
-    await people.set_password_hash(world.db, person_id, hashed, by=by.id, at=now, event_id=new_id(now))
+    await people.set_password_hash(world.db, person_id, hashed, by=by.id, at=now, event_id=new_id(now), session=session)
 
 
 async def _add(

@@ -107,12 +107,21 @@ async def set_rights(
 
 
 async def set_password_hash(
-    db: Database, person_id: str, password_hash: str, *, by: str, at: float, event_id: str
+    db: Database, person_id: str, password_hash: str, *, by: str, at: float, event_id: str, session: str | None = None
 ) -> None:
-    """Set the hash of an account's password; its sessions end. The log holds that it was set, and nothing of it."""
+    """Set the hash of an account's password; its sessions end. The log holds that it was set, and nothing of it.
+
+    ``session`` is the secret of the one that it is set in: Refused ``session_over`` where that has ended by then.
+    """
 
     async def change(tx: Tx) -> None:
         await _account(tx.connection, person_id)
+        if session is not None and not await _is_open(tx.connection, session):
+            raise Refused(
+                "You were signed out meanwhile, so the password is as it was.",
+                code="session_over",
+                next_step="Sign in again. Where the password is not yours any more, an admin has set another one.",
+            )
         await tx.record(body_for("password_set", {"person": person_id}, event_id=event_id, at=at, by=by))
         await tx.connection.execute(update(PEOPLE).where(PEOPLE.c.id == person_id).values(password_hash=password_hash))
         await tx.connection.execute(delete(SESSIONS).where(SESSIONS.c.person == person_id))
@@ -222,6 +231,11 @@ async def _account(connection: AsyncConnection, person_id: str) -> Account:
     if not found:
         raise NotFound("There is no such person.", code="no_such_person", next_step="Open the page People.")
     return found[0]
+
+
+async def _is_open(connection: AsyncConnection, session: str) -> bool:
+    wanted = select(SESSIONS.c.digest).where(SESSIONS.c.digest == sha256_hex(session))
+    return await connection.scalar(wanted) is not None
 
 
 async def _grant(connection: AsyncConnection, person: str, roles: list[Role], groups: Mapping[str, float]) -> None:

@@ -74,7 +74,7 @@ async def password(request: Request, visit: SignedIn) -> Response:
     world, person = visit.world, visit.person
     try:
         await prove_again(world, visit.secret, person, values["current"])
-        await set_password(world, person, person.id, values["new"])
+        await set_password(world, person, person.id, values["new"], visit.secret)
     except Refused as error:
         fields = {"password_wrong": "current", "throttled": "current", "password_short": "new"}
         return await mend(request, visit, error, fields)

@@ -235,3 +235,21 @@ async def test_discovery_names_the_owner_of_every_port(stage: Stage) -> None:
     found = await discover.discover(stage.world, "alpha")
     seen = {port.port: (each.manager, [one.service for one in each.claims]) for each, port in found.listening}
     assert seen == {5050: ("supervisor", ["pypnm-gui"]), 5051: ("none", [])}
+
+
+@pytest.mark.threat("A2")
+async def test_whoever_is_out_sets_no_password_of_their_own_after_an_admin_did(stage: Stage) -> None:
+    admin = await stage.add("root", roles=frozenset({Role.ADMIN}), groups=())
+    her = await people.add_as_operator(
+        stage.world, name="Di", email="di@example.org", roles=[Role.REQUESTER], groups=[], password=PASSWORD
+    )
+    world, who = stage.world, her.person
+    secret = await people.sign_in(world, "di@example.org", PASSWORD, "10.0.0.1")
+    await people.prove_again(world, secret, who, PASSWORD)
+    await people.set_password(world, admin, who.id, "another good sentence")
+    with pytest.raises(Refused) as refused:
+        await people.set_password(world, who, who.id, "a third good sentence", secret)
+    assert refused.value.code == "session_over"
+    secret = await people.sign_in(world, "di@example.org", "another good sentence", "10.0.0.1")
+    await people.set_password(world, who, who.id, "a third good sentence", secret)
+    assert await people.sign_in(world, "di@example.org", "a third good sentence", "10.0.0.1")
