@@ -47,6 +47,8 @@ class Connections:
     def keep(self, host: str) -> None:
         """Keep the connection to a host from now on. Saying it twice is saying it once."""
         self._kept.add(host)
+        if link := self._links.get(host):
+            link.stop_clock()
 
     def release(self, host: str) -> None:
         """Close the connection once it has been idle for a while."""

@@ -58,6 +58,15 @@ async def test_a_kept_connection_stays_until_it_is_released(sshd: Sshd, client_k
     await until(lambda: sshd.open_connections == 0)
 
 
+async def test_an_idle_connection_that_is_kept_before_its_time_is_up_stays(sshd: Sshd, client_key: ClientKey) -> None:
+    connections = Connections(client_key, idle_seconds=0.05)
+    await said(connections, sshd.host)
+    connections.keep(sshd.host.name)
+    await asyncio.sleep(0.3)
+    assert sshd.open_connections == 1
+    await connections.close()
+
+
 async def test_a_released_connection_stays_for_those_who_use_it_now(sshd: Sshd, client_key: ClientKey) -> None:
     connections = Connections(client_key, idle_seconds=0)
     async with connections.talk(sshd.host, (), "sh -s") as talk:
