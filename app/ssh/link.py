@@ -74,7 +74,8 @@ class Link:
             self._places.release()
             await asyncio.sleep(0)  # a connection that has just been lost is known to be closed one turn later
             is_lost = self.connection.is_closed()
-            self._is_doubted = not isinstance(error, asyncssh.ChannelOpenError)  # which is an answer
+            if not isinstance(error, asyncssh.ChannelOpenError):  # which is an answer
+                self.doubt()
             raise failures.of_session(self.route[-1], ConnectionError() if is_lost else error) from error
         except BaseException:
             self._places.release()

@@ -10,6 +10,7 @@ import pytest
 
 from app.core.errors import HostKeyChanged, Unreachable
 from app.core.service import Host
+from app.ssh import link
 from app.ssh.keys import ClientKey
 from app.ssh.link import SESSIONS_AT_ONCE
 from app.ssh.pool import Connections
@@ -185,6 +186,34 @@ async def test_a_connection_on_which_something_hangs_is_used_by_nobody_new(
             await said(connections, sshd.host, script=b"sleep 2")
     assert await said(connections, sshd.host) == b"hello\n"
     assert len(sshd.sign_ins) == 2
+
+
+async def test_a_session_refused_where_another_hangs_leaves_the_connection_doubted(
+    sshd: Sshd, connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = asyncio.Event()
+
+    async def answer(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        if await process.stdin.read() == b"hang":
+            await over.wait()
+        process.stdout.write(b"hello\n")
+        process.exit(0)
+
+    monkeypatch.setattr(link, "PLACE_SECONDS", 0.5)
+    sshd.answers = answer
+    sshd.most_sessions = 1
+    await said(connections, sshd.host)
+    sshd.meet = lambda _: setattr(sshd, "most_sessions", 2)  # each connection has a place of its own
+    hanging = asyncio.create_task(said(connections, sshd.host, script=b"hang"))
+    await until(lambda: sshd.sessions == 1)
+    refused = asyncio.create_task(said(connections, sshd.host))
+    await asyncio.sleep(0.1)
+    hanging.cancel()
+    try:
+        assert await refused == b"hello\n"
+        assert len(sshd.sign_ins) == 2
+    finally:
+        over.set()
 
 
 async def test_who_stops_listening_does_not_stop_what_runs(
