@@ -145,9 +145,13 @@ class Connections:
     async def _open(self, route: Route, shown: Shown | None = None) -> Link:
         if len(route) == 1:
             return Link(route, await self._dial(route[0], None, shown), None)
-        below, connection = await self._begin(
-            route[:-1], lambda link, _: self._dial(route[-1], (route[-2], link.connection), shown)
-        )
+
+        async def beyond(jump: Link, was_open: bool) -> asyncssh.SSHClientConnection:
+            if was_open:  # else a silence from the host behind it would not tell which of the two is dead
+                await jump.wake(WAKE_SECONDS)
+            return await self._dial(route[-1], (route[-2], jump.connection), shown)
+
+        below, connection = await self._begin(route[:-1], beyond)
         return Link(route, connection, below)
 
     async def _dial(

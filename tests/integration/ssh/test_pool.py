@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import asyncssh
 import pytest
 
 from app.core.errors import HostKeyChanged, Unreachable
 from app.core.service import Host
-from app.ssh import link
+from app.ssh import connect, link, pool
 from app.ssh.keys import ClientKey
 from app.ssh.link import SESSIONS_AT_ONCE
 from app.ssh.pool import Connections
@@ -279,6 +281,36 @@ async def test_a_jump_host_that_died_unnoticed_is_signed_in_to_again(sshd: Sshd,
         await connections.close()
 
 
+async def test_a_jump_host_that_went_silent_is_signed_in_to_again(
+    sshd: Sshd, client_key: ClientKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "WAKE_SECONDS", 0.3)
+    connections = Connections(client_key)
+    async with Sshd(client_key.pair, "bastion") as jump, Relay(jump.port) as relay:
+        via = (replace(jump.host, port=relay.port),)
+        await said(connections, sshd.host, via)
+        relay.silent = 1
+        assert await said(connections, sshd.host, via) == b"hello\n"
+        assert len(jump.sign_ins) == 2
+        await connections.close()
+
+
+async def test_a_silent_host_does_not_cost_the_others_their_jump_host(
+    sshd: Sshd, client_key: ClientKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connect, "CONNECT_SECONDS", 0.5)
+    connections = Connections(client_key)
+    async with Sshd(client_key.pair, "bastion") as jump, Sshd(client_key.pair, "beta") as beta:
+        await said(connections, beta.host, (jump.host,))
+        async with Relay(sshd.port) as relay:
+            relay.silent = 1
+            with pytest.raises(Unreachable) as failed:
+                await said(connections, replace(sshd.host, port=relay.port), (jump.host,))
+            assert (failed.value.code, relay.accepted) == ("timeout", 1)
+        assert len(jump.sign_ins) == 1
+        await connections.close()
+
+
 async def test_a_jump_host_that_does_not_reach_the_host_is_named(sshd: Sshd, connections: Connections) -> None:
     async with Sshd(_key_of(connections), "bastion") as jump:
         jump.forwards = {}
@@ -295,6 +327,35 @@ async def test_a_host_that_allows_no_session_says_so(sshd: Sshd, connections: Co
         with pytest.raises(Unreachable) as failed:
             await said(connections, replace(sshd.host, port=server.get_port()))
     assert failed.value.code == "session_refused"
+
+
+class Relay:
+    """Stands before a server. Its first ``silent`` connections are half-open: they stay, and nothing comes through."""
+
+    def __init__(self, port: int) -> None:
+        self.accepted = 0
+        self.silent = 0
+        self._target = port
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted = number = self.accepted + 1
+        there, back = await asyncio.open_connection("127.0.0.1", self._target)
+        await asyncio.gather(self._pump(number, reader, back), self._pump(number, there, writer))
+
+    async def _pump(self, number: int, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while piece := await source.read(65536):
+                if number > self.silent:
+                    target.write(piece)
+        target.close()
 
 
 class _Forwarder(asyncssh.SSHServer):
