@@ -10,8 +10,8 @@ without blank, every other byte and ``%`` is ``%XX``, and ``-`` is the empty val
     end nonce=0f3a… count=3
 
 Anything else is refused whole, as ``Unreachable`` with the code ``garbled``: another nonce or verb, a line before the
-first or after the last, a key twice, a count that is not the number of lines, too long a line, too much in all. It
-does not say what a record means; that is ``reading``. Keeps law 13.
+first or after the last, a key twice, a count that is not the number of lines, too long a line, too many, too much in
+all. It does not say what a record means; that is ``reading``. Keeps law 13.
 """
 
 import re
@@ -24,7 +24,10 @@ from app.core.facts import Record
 VERSION = 1
 HEADER = "askfirst-gate"
 LINE_BYTES = 64 << 10
+# The whole of a spool, a MiB of output in hexadecimal, is half of it.
 ANSWER_BYTES = 4 << 20
+# A record of seven bytes takes fifty times its size once it is read.
+RECORDS = 1 << 16
 
 _KIND = re.compile(r"[a-z][a-z0-9-]*(?:\.[a-z][a-z0-9-]*)?")
 _FIELD = re.compile(r"([a-z][a-z0-9-]*)=((?:[!-$&-~]|%[0-9A-F]{2})+)")
@@ -67,6 +70,8 @@ class Reader:
             return None
         elif record.kind == HEADER:
             raise garbled("it begins twice")
+        elif self._lines >= RECORDS:
+            raise garbled("it has far too many lines")
         self._lines += 1
         return record
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from app.core.errors import Refused, Unreachable
 from app.core.facts import Facts, Record
 from app.core.reading import facts
-from app.core.records import ANSWER_BYTES, Reader, garbled
+from app.core.records import Reader, garbled
 from app.core.run import Checked, Exited, Progress, Refusal, Spool, SpoolState
 from app.core.service import Check, Host, Service
 from app.core.warrant import Warrant, read
@@ -146,7 +146,7 @@ class SshHosts:
         """Have the gate answer, whole. Raises Unreachable: a partial answer is no answer."""
         nonce = secrets.token_hex(16)
         records: list[Record] = []
-        reader = Reader(nonce, verb, ANSWER_BYTES if verb == "probe" else STREAM_BYTES)
+        reader = Reader(nonce, verb)
         try:
             data, command = ask(nonce), build.command(host.level, verb, argument, sudo=host.sudo)
             async with (

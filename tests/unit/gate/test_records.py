@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.core.errors import Unreachable
 from app.core.facts import Facts
 from app.core.reading import facts
-from app.core.records import ANSWER_BYTES, HEADER, LINE_BYTES, Reader, read
+from app.core.records import ANSWER_BYTES, HEADER, LINE_BYTES, RECORDS, Reader, read
 from tests.unit.gate.hosted import claim
 
 NONCE = "0123456789abcdef" * 2
@@ -129,6 +129,14 @@ def test_a_hundred_megabytes_are_refused_early_and_never_held() -> None:
     piece = (b"listen port=1\n" * 4096)[: 64 << 10]
     reader.feed(f"{FIRST}\n".encode())
     assert taken_by(reader, piece.rpartition(b"\n")[0] + b"\n", 100 << 20) <= ANSWER_BYTES
+
+
+@pytest.mark.threat("E6")
+def test_a_great_many_small_records_are_refused_early() -> None:
+    reader = Reader(NONCE, "probe")
+    reader.feed(f"{FIRST}\n".encode())
+    assert taken_by(reader, b"a b=c\n", ANSWER_BYTES) == (RECORDS - 1) * len(b"a b=c\n")
+    assert len(read(answer(*["a b=c"] * (RECORDS - 1)), NONCE, "probe")) == RECORDS
 
 
 @pytest.mark.threat("E6")
