@@ -24,7 +24,7 @@ from app.flow.ports import World
 from app.flow.prove import place
 from app.flow.record import record
 from app.managers import MANAGERS
-from app.ssh.keys import fingerprint, pinned
+from app.ssh.keys import is_pinned
 from app.store import output, requests, services
 
 
@@ -123,7 +123,7 @@ async def _as_it_ran(world: World, request: Request, entry: Host) -> Host | None
     text = await requests.text(world.db, request.warrant)
     if before is None or text is None:
         return None
-    if read_warrant(text).host_key not in map(fingerprint, pinned(entry)):
+    if not is_pinned(entry, read_warrant(text).host_key):
         return None
     as_it_ran = replace(entry, user=before.user, sudo=before.sudo, level=before.level)
     if entry.level is before.level:

@@ -16,7 +16,7 @@ from app.flow.ids import salted, stamp
 from app.flow.ports import World
 from app.flow.prove import Look, look, remember
 from app.managers import MANAGERS
-from app.ssh.keys import fingerprint, pinned
+from app.ssh.keys import is_pinned
 from app.store import requests, services
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 2.0
@@ -67,7 +67,7 @@ async def _observe(world: World, registry: Registry, service: Service, watch: Wa
 def _is_what_ran(registry: Registry, service: Service, ran: Warrant) -> bool:
     """Whether the entry still means the manager and the machine of the warrant: one by that name with that key."""
     host = registry.host(service.host)
-    is_same_machine = host is not None and ran.host_key in map(fingerprint, pinned(host))
+    is_same_machine = host is not None and is_pinned(host, ran.host_key)
     return is_same_machine and service.manager == ran.manager
 
 

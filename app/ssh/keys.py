@@ -118,6 +118,14 @@ def pinned(host: Host) -> tuple[asyncssh.SSHKey, ...]:
         ) from error
 
 
+def is_pinned(host: Host, print_of_key: str) -> bool:
+    """Whether the key of this fingerprint is one of the host's pinned keys. Of a host without keys none is."""
+    try:
+        return print_of_key in map(fingerprint, pinned(host))
+    except Unreachable:
+        return False
+
+
 def fingerprint(key: asyncssh.SSHKey) -> str:
     """Return ``SHA256:…``, as ``ssh-keygen -lf`` prints it."""
     return key.get_fingerprint("sha256")

@@ -75,6 +75,15 @@ async def test_another_machine_by_the_same_name_is_no_sign_that_what_ran_came_ba
     assert "means something else by now than what ran" in after.outcome
 
 
+@pytest.mark.law(11)
+async def test_a_host_whose_keys_were_taken_away_meanwhile_keeps_no_request_settling_for_ever(stage: Stage) -> None:
+    ran = await execute.execute(stage.world, await stage.approve(await stage.waiting()))
+    await enter(stage, replace(stage.alpha.host, host_keys=()))
+    after = await stage.work(ran)
+    assert after.state is State.FAILED
+    assert "means something else by now than what ran" in after.outcome
+
+
 @pytest.mark.law(13)
 async def test_a_host_that_says_what_no_gate_writes_does_not_keep_a_request_settling_for_ever(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
